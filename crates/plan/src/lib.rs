@@ -1,1 +1,18 @@
+//! The decisions of FerroLB: plain values in, plain values out, and a reason for every "no".
+//!
+//! * [`config`] is what the custom resources mean once `api::parse` has read them; [`snapshot`] is the
+//!   part of the cluster's Services, Nodes and Namespaces that decisions look at.
+//!
+//! Nothing here knows a socket, a clock, a task or a Kubernetes client, and nothing is random: the same
+//! input gives the same output, whatever happened before.
 #![forbid(unsafe_code)]
+
+pub mod community;
+pub mod config;
+pub mod quote;
+pub mod selector;
+pub mod snapshot;
+
+pub use community::Community;
+pub use config::Config;
+pub use selector::Selector;
