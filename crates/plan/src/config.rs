@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -31,8 +32,9 @@ pub struct Pool {
     pub avoid_buggy_ips: bool,
     /// `None`: open to every Service.
     pub scope: Option<Scope>,
-    pub l2_advertisements: Vec<L2Advertisement>,
-    pub bgp_advertisements: Vec<BgpAdvertisement>,
+    /// Shared, because one advertisement is often for every pool there is.
+    pub l2_advertisements: Vec<Arc<L2Advertisement>>,
+    pub bgp_advertisements: Vec<Arc<BgpAdvertisement>>,
 }
 
 /// One entry of `spec.addresses`.
