@@ -23,7 +23,9 @@ mod resource;
 
 pub mod duration;
 pub mod frrk8s;
+pub mod ingest;
 pub mod metallb;
+pub mod parse;
 
 mod labels;
 mod null;

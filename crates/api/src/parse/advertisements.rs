@@ -21,7 +21,8 @@ pub(super) struct KnownPools<'a>(BTreeMap<&'a str, Labels>);
 
 impl<'a> KnownPools<'a> {
     pub(super) fn of(objects: &'a Objects) -> KnownPools<'a> {
-        let labels = |pool: &'a crate::metallb::IPAddressPool| pool.metadata.labels.clone().unwrap_or_default();
+        let labels =
+            |pool: &'a crate::metallb::IPAddressPool| pool.metadata.labels.clone().unwrap_or_default();
         KnownPools(objects.pools.iter().map(|pool| (name_of(&pool.metadata), labels(pool))).collect())
     }
 }
@@ -88,9 +89,10 @@ impl AdvertisementReader<'_> {
             }
         }
         let all = names.is_empty() && compiled.is_empty();
-        let selected = known.0.iter().filter(|(_, labels)| {
-            all || compiled.iter().any(|selector| selector.matches(labels))
-        });
+        let selected = known
+            .0
+            .iter()
+            .filter(|(_, labels)| all || compiled.iter().any(|selector| selector.matches(labels)));
         let selected: Vec<String> = selected.map(|(name, _)| (*name).to_owned()).collect();
         let named: BTreeSet<String> = chosen.iter().cloned().collect();
         chosen.extend(selected.into_iter().filter(|name| !named.contains(name)));

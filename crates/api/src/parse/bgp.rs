@@ -38,9 +38,9 @@ pub(super) fn attach(
         let advertisement = Arc::new(advertisement);
         for name in names {
             let Some(pool) = pools.get_mut(&name) else { continue };
-            match fits(&advertisement, lengths, pool) {
-                Ok(()) => pool.bgp_advertisements.push(Arc::clone(&advertisement)),
-                Err((field, rule)) => reader.refuse(field, rule),
+            match objection(&advertisement, lengths, pool) {
+                None => pool.bgp_advertisements.push(Arc::clone(&advertisement)),
+                Some((field, rule)) => reader.refuse(field, rule),
             }
         }
     }
@@ -118,7 +118,11 @@ fn check_lengths(reader: &mut AdvertisementReader<'_>, Lengths { v4, v6 }: Lengt
     }
 }
 
-fn communities(reader: &mut AdvertisementReader<'_>, texts: &[String], aliases: &Aliases) -> BTreeSet<Community> {
+fn communities(
+    reader: &mut AdvertisementReader<'_>,
+    texts: &[String],
+    aliases: &Aliases,
+) -> BTreeSet<Community> {
     let mut communities = BTreeSet::new();
     for (index, text) in texts.iter().enumerate() {
         match aliases.get(text).copied().map_or_else(|| text.parse(), Ok) {
@@ -132,32 +136,38 @@ fn communities(reader: &mut AdvertisementReader<'_>, texts: &[String], aliases: 
     communities
 }
 
-/// Whether the advertisement can be used for this pool, beside those that are.
-fn fits(advertisement: &BgpAdvertisement, lengths: Lengths, pool: &Pool) -> Result<(), (&'static str, Rule)> {
+/// Why the advertisement cannot be used for this pool beside those that are, and the field to blame.
+fn objection(
+    advertisement: &BgpAdvertisement,
+    lengths: Lengths,
+    pool: &Pool,
+) -> Option<(&'static str, Rule)> {
     for entry in &pool.addresses {
         let widest = entry.prefixes.iter().min_by_key(|prefix| prefix.prefix_len());
         if let Some(widest) = widest
             && i32::from(widest.prefix_len()) > lengths.for_family_of(widest)
         {
-            let field = if widest.addr().is_ipv4() { "spec.aggregationLength" } else { "spec.aggregationLengthV6" };
+            let field =
+                if widest.addr().is_ipv4() { "spec.aggregationLength" } else { "spec.aggregationLengthV6" };
             let error = AggregationError::PoolMoreSpecific {
                 length: lengths.v4,
                 prefix: widest.prefix_len(),
                 addresses: entry.text.clone(),
             };
-            return Err((field, error.into()));
+            return Some((field, error.into()));
         }
     }
     if advertisement.service_selectors.is_empty() {
         let clashing = pool.bgp_advertisements.iter().find(|earlier| {
-            earlier.service_selectors.is_empty() && !local_preferences_go_together(advertisement, earlier, pool)
+            earlier.service_selectors.is_empty()
+                && !local_preferences_go_together(advertisement, earlier, pool)
         });
         if let Some(earlier) = clashing {
             let (new, earlier) = (advertisement.local_pref, earlier.local_pref);
-            return Err(("spec.localPref", Rule::LocalPreference { new, earlier }));
+            return Some(("spec.localPref", Rule::LocalPreference { new, earlier }));
         }
     }
-    Ok(())
+    None
 }
 
 /// Two advertisements may ask for different local preferences as long as no route is covered by both.

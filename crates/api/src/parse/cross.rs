@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 
 use plan::Config;
-use plan::config::{BgpAdvertisement, Peer, Pool};
-use plan::selector::any_matches;
+use plan::config::{Peer, Pool};
 
 use super::{Findings, Objects, Rule, Subject, Warning, filled, name_of};
+use crate::metallb::BGPAdvertisement;
 
 /// BFD echo works over IPv4 alone, so no IPv6 route may go to a peer that uses it.
-pub(super) fn check(config: &Config, findings: &mut Findings) {
+pub(super) fn check(objects: &Objects, config: &Config, findings: &mut Findings) {
     let echoes = |peer: &&Peer| {
         let profile = peer.bfd_profile.as_ref().and_then(|name| config.bfd_profiles.get(name));
         profile.is_some_and(|profile| profile.echo_mode)
@@ -18,20 +18,24 @@ pub(super) fn check(config: &Config, findings: &mut Findings) {
     let has_v6 = |pool: &&Pool| pool.prefixes().any(|prefix| prefix.addr().is_ipv6());
     for pool in config.pools.values().filter(has_v6) {
         for advertisement in &pool.bgp_advertisements {
-            let is_targeted = |peer: &&&Peer| advertisement.peers.is_empty() || advertisement.peers.contains(&peer.name);
+            let is_targeted =
+                |peer: &&&Peer| advertisement.peers.is_empty() || advertisement.peers.contains(&peer.name);
             for peer in echoing.iter().filter(is_targeted) {
-                findings.refuse(&advertisement_subject(advertisement), "spec.peers", Rule::EchoOverIpv6 {
-                    pool: pool.name.clone(),
-                    advertisement: advertisement.name.clone(),
-                    peer: peer.name.clone(),
-                });
+                let is_this = |it: &&BGPAdvertisement| name_of(&it.metadata) == advertisement.name;
+                let Some(resource) = objects.bgp_advertisements.iter().find(is_this) else { continue };
+                let subject = Subject::of("BGPAdvertisement", &resource.metadata);
+                findings.refuse(
+                    &subject,
+                    "spec.peers",
+                    Rule::EchoOverIpv6 {
+                        pool: pool.name.clone(),
+                        advertisement: advertisement.name.clone(),
+                        peer: peer.name.clone(),
+                    },
+                );
             }
         }
     }
-}
-
-fn advertisement_subject(advertisement: &BgpAdvertisement) -> Subject {
-    Subject { kind: "BGPAdvertisement", namespace: String::new(), name: advertisement.name.clone() }
 }
 
 /// Resources that nothing uses and references that lead nowhere.
@@ -66,7 +70,11 @@ fn remark_absent_peers(objects: &Objects, findings: &mut Findings) {
         for (index, name) in wanted.iter().enumerate().filter(|(_, name)| !known.contains(name.as_str())) {
             findings.remark(&subject, format!("spec.peers[{index}]"), Warning::UnknownPeer(name.clone()));
         }
-        let has_peer = if wanted.is_empty() { !known.is_empty() } else { wanted.iter().any(|name| known.contains(name.as_str())) };
+        let has_peer = if wanted.is_empty() {
+            !known.is_empty()
+        } else {
+            wanted.iter().any(|name| known.contains(name.as_str()))
+        };
         if !has_peer {
             findings.remark(&subject, "spec.peers", Warning::NoPeer(subject.name.clone()));
         }
@@ -78,9 +86,8 @@ fn remark_unselected_peers(objects: &Objects, config: &Config, findings: &mut Fi
         return;
     }
     for resource in &objects.peers {
-        let selects_none = |peer: &&Peer| {
-            !objects.nodes.iter().any(|node| any_matches(&peer.node_selectors, &node.labels))
-        };
+        let selects_none =
+            |peer: &&Peer| !objects.nodes.iter().any(|node| peer.selects(&node.labels));
         if config.peers.get(name_of(&resource.metadata)).filter(selects_none).is_some() {
             let subject = Subject::of("BGPPeer", &resource.metadata);
             findings.remark(&subject, "spec.nodeSelectors", Warning::PeerOnNoNode(subject.name.clone()));

@@ -20,8 +20,8 @@ mod pools;
 mod problem;
 mod secrets;
 mod selectors;
-
-
+#[cfg(test)]
+mod tests;
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -32,8 +32,8 @@ use crate::metallb::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddress
 
 pub use addresses::{AddressError, address, cidr, prefixes};
 pub use problem::{
-    AggregationError, BfdProfileError, PeerError, PeerPairError, PoolError, Problem, Remark, Rule, SecretError, Subject,
-    Warning,
+    AggregationError, BfdProfileError, PeerError, PeerPairError, PoolError, Problem, Remark, Rule,
+    SecretError, Subject, Warning,
 };
 pub use selectors::{Duplicate, RequirementError, SelectorError, compile};
 
@@ -112,7 +112,7 @@ pub fn parse(mut objects: Objects, view: &View) -> Parsed {
     let bgp_extras = objects.bgp_extras();
 
     let config = Config { pools, peers, bfd_profiles, bgp_extras };
-    cross::check(&config, &mut findings);
+    cross::check(&objects, &config, &mut findings);
     if view.role != Role::Controller {
         cross::remark(&objects, &config, &mut findings);
     }
@@ -163,7 +163,8 @@ impl Objects {
     /// Resources elsewhere are none of ours. One without a namespace is taken for ours.
     fn keep_own_namespace(&mut self, view: &View, findings: &mut Findings) {
         let mut is_ours = |kind: &'static str, metadata: &ObjectMeta| {
-            let ours = filled(metadata.namespace.as_ref()).is_none_or(|namespace| namespace == view.namespace);
+            let ours =
+                filled(metadata.namespace.as_ref()).is_none_or(|namespace| namespace == view.namespace);
             if !ours {
                 let subject = Subject::of(kind, metadata);
                 let namespace = view.namespace.clone();
@@ -221,14 +222,16 @@ impl Objects {
         let Some(node) = self.nodes.iter().find(|it| it.name == node) else { return };
         let mut selects = |kind: &'static str, metadata: &ObjectMeta, selectors: &[crate::LabelSelector]| {
             let subject = Subject::of(kind, metadata);
-            let selectors = selectors::compile_list(selectors, "spec.nodeSelectors", |field, error, selector| {
-                let selector = selectors::plain_selector(selector);
-                findings.refuse(&subject, field, Rule::Selector { error, selector });
-            });
+            let selectors =
+                selectors::compile_list(selectors, "spec.nodeSelectors", |field, error, selector| {
+                    let selector = selectors::plain_selector(selector);
+                    findings.refuse(&subject, field, Rule::Selector { error, selector });
+                });
             selectors.is_some_and(|selectors| plan::selector::any_matches(&selectors, &node.labels))
         };
         self.peers.retain(|it| selects("BGPPeer", &it.metadata, &it.spec.node_selectors));
-        self.bgp_advertisements.retain(|it| selects("BGPAdvertisement", &it.metadata, &it.spec.node_selectors));
+        self.bgp_advertisements
+            .retain(|it| selects("BGPAdvertisement", &it.metadata, &it.spec.node_selectors));
     }
 
     /// Router configuration text that an administrator adds by hand.

@@ -46,7 +46,8 @@ impl<'a> PeerTraits<'a> {
         findings: &mut Findings,
     ) -> Option<PeerTraits<'a>> {
         let spec = &peer.spec;
-        let nodes = if nodes.is_empty() { NodeSet::Unknown } else { NodeSet::of(spec, nodes, subject, findings)? };
+        let nodes =
+            if nodes.is_empty() { NodeSet::Unknown } else { NodeSet::of(spec, nodes, subject, findings)? };
         let text = |text: Option<&String>| text.cloned().unwrap_or_default();
         // Two spellings of one address are one peer.
         let endpoint = filled(spec.peer_address.as_ref())
@@ -74,8 +75,11 @@ impl<'a> PeerTraits<'a> {
             let id = |spec: &BGPPeerSpec| spec.router_id.clone().unwrap_or_default();
             ("spec.routerID", PeerPairError::RouterId { new: id(self.spec), earlier: id(earlier.spec) })
         } else if same_identifier {
-            let field =
-                if filled(self.spec.peer_address.as_ref()).is_some() { "spec.peerAddress" } else { "spec.interface" };
+            let field = if filled(self.spec.peer_address.as_ref()).is_some() {
+                "spec.peerAddress"
+            } else {
+                "spec.interface"
+            };
             (field, PeerPairError::Identifier(identifier(self.spec)))
         } else {
             let (new, earlier) = (identifier(self.spec), identifier(earlier.spec));

@@ -10,7 +10,7 @@ use super::addresses::address;
 use super::selectors::{compile_list, duplicate_selectors};
 use super::{Findings, Objects, PeerError, Rule, Subject, View, Warning, filled, secrets};
 use crate::duration::GoDuration;
-use crate::metallb::{BGPPeer, BGPPeerSpec};
+use crate::metallb::BGPPeerSpec;
 
 const DEFAULT_PORT: u16 = 179;
 
@@ -53,7 +53,7 @@ struct PeerReader<'a> {
     findings: &'a mut Findings,
 }
 
-impl PeerReader<'_> {
+impl<'a> PeerReader<'a> {
     /// The checks stand in the order in which their messages take precedence.
     fn read(mut self, objects: &Objects, view: &View) -> Option<Peer> {
         let BGPPeerSpec { my_asn, ebgp_multi_hop, .. } = *self.spec;
@@ -67,13 +67,17 @@ impl PeerReader<'_> {
         let address_text = self.address_text();
         let timers = self.timers();
         let endpoint = self.endpoint(address_text);
-        let router_id = self.optional_address(self.spec.router_id.as_ref(), "spec.routerID", PeerError::RouterId);
+        let router_id =
+            self.optional_address(self.spec.router_id.as_ref(), "spec.routerID", PeerError::RouterId);
         if router_id.is_some_and(|id| id.is_ipv6()) {
             let text = self.spec.router_id.clone().unwrap_or_default();
             self.findings.remark(self.subject, "spec.routerID", Warning::Ipv6RouterId(text));
         }
-        let source_address =
-            self.optional_address(self.spec.source_address.as_ref(), "spec.sourceAddress", PeerError::SourceAddress);
+        let source_address = self.optional_address(
+            self.spec.source_address.as_ref(),
+            "spec.sourceAddress",
+            PeerError::SourceAddress,
+        );
         let node_selectors = self.node_selectors();
         let password = secrets::password(self.subject, self.spec, objects, view, self.findings);
         if self.spec.disable_mp == Some(true) {
@@ -125,7 +129,7 @@ impl PeerReader<'_> {
     }
 
     /// The address as written, once it is known that there is exactly one way to reach the peer.
-    fn address_text(&mut self) -> Option<&str> {
+    fn address_text(&mut self) -> Option<&'a str> {
         let address = filled(self.spec.peer_address.as_ref());
         match (address, filled(self.spec.interface.as_ref())) {
             (None, None) => self.refuse("spec.peerAddress", PeerError::NoEndpoint),
@@ -135,7 +139,7 @@ impl PeerReader<'_> {
         address
     }
 
-    fn endpoint(&mut self, address_text: Option<&str>) -> Option<PeerEndpoint> {
+    fn endpoint(&mut self, address_text: Option<&'a str>) -> Option<PeerEndpoint> {
         let Some(text) = address_text else {
             return filled(self.spec.interface.as_ref()).map(|it| PeerEndpoint::Interface(it.to_owned()));
         };
@@ -172,7 +176,7 @@ impl PeerReader<'_> {
         };
         let text = |nanos: i128| saturated(nanos).to_string();
         const SECOND: i128 = 1_000_000_000;
-        if hold < 0 || !(hold < SECOND || hold >= 3 * SECOND) {
+        if hold < 0 || (SECOND..3 * SECOND).contains(&hold) {
             self.refuse("spec.holdTime", PeerError::HoldTime(text(hold)));
         }
         if keepalive < 0 && hold >= 0 || keepalive > hold {

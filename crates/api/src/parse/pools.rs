@@ -6,9 +6,7 @@ use ipnet::IpNet;
 use plan::config::{AddressEntry, Pool, Scope};
 use plan::snapshot::Namespace;
 
-use super::selectors::{
-    Duplicate, compile_list, duplicate_selectors, plain_selector, repeated,
-};
+use super::selectors::{Duplicate, compile_list, duplicate_selectors, plain_selector, repeated};
 use super::{Findings, PoolError, Rule, Subject, Warning, addresses};
 use crate::metallb::{IPAddressPool, ServiceAllocation};
 
@@ -21,7 +19,9 @@ pub(super) fn parse(
     let mut taken = TakenPrefixes::default();
     for resource in resources {
         let subject = Subject::of("IPAddressPool", &resource.metadata);
-        let Some(pool) = PoolReader { subject: &subject, findings }.read(resource, namespaces) else { continue };
+        let Some(pool) = PoolReader { subject: &subject, findings }.read(resource, namespaces) else {
+            continue;
+        };
         if pools.contains_key(&pool.name) {
             findings.refuse(&subject, "metadata.name", Rule::DuplicatePool(pool.name));
             continue;

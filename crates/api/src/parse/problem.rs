@@ -38,7 +38,9 @@ impl Problem {
     /// Whether the problem goes away by itself once an object that is named here is created.
     pub fn is_transient(&self) -> bool {
         match &self.rule {
-            Rule::Peer { error: PeerError::Secret { error, .. }, .. } => matches!(error, SecretError::Missing { .. }),
+            Rule::Peer { error: PeerError::Secret { error, .. }, .. } => {
+                matches!(error, SecretError::Missing { .. })
+            }
             Rule::UnknownBfdProfile { .. } => true,
             Rule::AdvertisedCommunity { error, .. } => matches!(error, CommunityError::Format(_)),
             _ => false,
@@ -101,7 +103,9 @@ pub enum Rule {
     Selector { error: SelectorError, selector: String },
     #[error("{error}\ninvalid label selector {selector}\nfailed to parse node selector for {advertisement}")]
     NodeSelector { error: SelectorError, selector: String, advertisement: String },
-    #[error("invalid service selector {selector}: {error}\nfailed to parse service selector for {advertisement}")]
+    #[error(
+        "invalid service selector {selector}: {error}\nfailed to parse service selector for {advertisement}"
+    )]
     ServiceSelector { error: SelectorError, selector: String, advertisement: String },
     #[error(
         "{error}\ninvalid preferred node selector {selector}\nfailed to parse preferred node selectors for {advertisement}"
@@ -237,7 +241,9 @@ pub enum AggregationError {
 pub enum Warning {
     #[error("is not in namespace {0}, so it is ignored")]
     OtherNamespace(String),
-    #[error("pool {0} is selected by no L2Advertisement and no BGPAdvertisement: its addresses are assigned but never announced")]
+    #[error(
+        "pool {0} is selected by no L2Advertisement and no BGPAdvertisement: its addresses are assigned but never announced"
+    )]
     PoolNotAdvertised(String),
     #[error("{kind} {name} selects no IPAddressPool: it announces nothing")]
     SelectsNoPool { kind: &'static str, name: String },

@@ -40,7 +40,8 @@ pub(super) fn password(
     match lookup(subject, name, &objects.secrets, &view.namespace) {
         Ok(value) => {
             if let Some(given) = given.filter(|&given| given != view.namespace) {
-                let warning = Warning::SecretNamespace { given: given.to_owned(), used: view.namespace.clone() };
+                let warning =
+                    Warning::SecretNamespace { given: given.to_owned(), used: view.namespace.clone() };
                 findings.remark(subject, "spec.passwordSecret.namespace", warning);
             }
             Some(Password::Secret { reference, value: Some(value) })
@@ -53,9 +54,17 @@ pub(super) fn password(
 }
 
 /// By name alone: a Secret is always looked for in our own namespace.
-fn lookup(subject: &Subject, name: &str, secrets: &[Secret], own_namespace: &str) -> Result<String, SecretError> {
+fn lookup(
+    subject: &Subject,
+    name: &str,
+    secrets: &[Secret],
+    own_namespace: &str,
+) -> Result<String, SecretError> {
     let Some(secret) = secrets.iter().find(|secret| name_of(&secret.metadata) == name) else {
-        return Err(SecretError::Missing { namespace: subject.namespace.clone(), peer: subject.name.clone() });
+        return Err(SecretError::Missing {
+            namespace: subject.namespace.clone(),
+            peer: subject.name.clone(),
+        });
     };
     let namespace = filled(secret.metadata.namespace.as_ref()).unwrap_or(own_namespace).to_owned();
     if secret.type_.as_deref() != Some(BASIC_AUTH) {

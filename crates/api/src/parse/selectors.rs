@@ -58,7 +58,7 @@ pub fn compile(selector: &LabelSelector) -> Result<Selector, SelectorError> {
 }
 
 /// All selectors of the list at `field`, or `None` after `refuse` was told of each that breaks a rule.
-pub fn compile_list(
+pub(super) fn compile_list(
     selectors: &[LabelSelector],
     field: &str,
     mut refuse: impl FnMut(String, SelectorError, &LabelSelector),
@@ -74,7 +74,7 @@ pub fn compile_list(
 }
 
 /// Everything that a list of selectors says twice, in the order in which it is looked for.
-pub fn duplicate_selectors(list: &'static str, selectors: &[LabelSelector]) -> Vec<Duplicate> {
+pub(super) fn duplicate_selectors(list: &'static str, selectors: &[LabelSelector]) -> Vec<Duplicate> {
     let selectors: Vec<LabelSelector> = selectors.iter().map(with_sorted_values).collect();
     let mut found = Vec::new();
     for selector in &selectors {
@@ -92,13 +92,13 @@ pub fn duplicate_selectors(list: &'static str, selectors: &[LabelSelector]) -> V
     found
 }
 
-pub fn duplicate_texts(what: &'static str, texts: &[String]) -> Vec<Duplicate> {
+pub(super) fn duplicate_texts(what: &'static str, texts: &[String]) -> Vec<Duplicate> {
     let repeated = repeated(texts, Clone::clone);
     repeated.into_iter().map(|text| Duplicate::Text { what, text: text.clone() }).collect()
 }
 
 /// The items that occur again later, each once, in the order of their first occurrence.
-pub fn repeated<T, K: Eq + std::hash::Hash>(items: &[T], identity: impl Fn(&T) -> K) -> Vec<&T> {
+pub(super) fn repeated<T, K: Eq + std::hash::Hash>(items: &[T], identity: impl Fn(&T) -> K) -> Vec<&T> {
     let mut seen: HashMap<K, (usize, usize)> = HashMap::new();
     for (index, item) in items.iter().enumerate() {
         seen.entry(identity(item)).or_insert((index, 0)).1 += 1;
@@ -110,7 +110,7 @@ pub fn repeated<T, K: Eq + std::hash::Hash>(items: &[T], identity: impl Fn(&T) -
 }
 
 /// The selector as messages print it: `{map[app:nginx] [{tier In [a b]}]}`.
-pub fn plain_selector(selector: &LabelSelector) -> String {
+pub(super) fn plain_selector(selector: &LabelSelector) -> String {
     let labels: Vec<String> =
         selector.match_labels.iter().map(|(key, value)| format!("{key}:{value}")).collect();
     let expressions: Vec<String> = selector
@@ -123,8 +123,11 @@ pub fn plain_selector(selector: &LabelSelector) -> String {
 
 /// As [`plain_selector`], with every text in quotes.
 fn quoted_selector(selector: &LabelSelector) -> String {
-    let labels: Vec<String> =
-        selector.match_labels.iter().map(|(key, value)| format!("{}:{}", quoted(key), quoted(value))).collect();
+    let labels: Vec<String> = selector
+        .match_labels
+        .iter()
+        .map(|(key, value)| format!("{}:{}", quoted(key), quoted(value)))
+        .collect();
     let expressions: Vec<String> = selector.match_expressions.iter().map(quoted_expression).collect();
     format!("{{map[{}] [{}]}}", labels.join(" "), expressions.join(" "))
 }

@@ -1,0 +1,71 @@
+//! From the cluster's own kinds to the plain values that decisions read.
+//!
+//! Nothing is judged here: what a Service says is taken over as it says it.
+
+use k8s_openapi::api::core::v1;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use plan::snapshot::{
+    Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType,
+};
+
+pub fn node(node: &v1::Node) -> Node {
+    Node { name: name(&node.metadata), labels: node.metadata.labels.clone().unwrap_or_default() }
+}
+
+pub fn namespace(namespace: &v1::Namespace) -> Namespace {
+    Namespace { name: name(&namespace.metadata), labels: namespace.metadata.labels.clone().unwrap_or_default() }
+}
+
+pub fn service(service: &v1::Service) -> Service {
+    let metadata = &service.metadata;
+    let spec = service.spec.clone().unwrap_or_default();
+    let cluster_ip = spec.cluster_ip.unwrap_or_default();
+    let listed = spec.cluster_ips.unwrap_or_default();
+    let single = Some(&cluster_ip).filter(|ip| !ip.is_empty());
+    Service {
+        key: ServiceKey { namespace: metadata.namespace.clone().unwrap_or_default(), name: name(metadata) },
+        labels: metadata.labels.clone().unwrap_or_default(),
+        annotations: metadata.annotations.clone().unwrap_or_default(),
+        service_type: service_type(spec.type_),
+        load_balancer_class: spec.load_balancer_class,
+        load_balancer_ip: spec.load_balancer_ip.unwrap_or_default(),
+        cluster_ips: if listed.is_empty() { single.into_iter().cloned().collect() } else { listed },
+        cluster_ip,
+        ip_family_policy: match spec.ip_family_policy.as_deref() {
+            Some("PreferDualStack") => IpFamilyPolicy::PreferDualStack,
+            Some("RequireDualStack") => IpFamilyPolicy::RequireDualStack,
+            _ => IpFamilyPolicy::SingleStack,
+        },
+        primary_family: match spec.ip_families.unwrap_or_default().first().map(String::as_str) {
+            Some("IPv4") => Some(IpFamily::V4),
+            Some("IPv6") => Some(IpFamily::V6),
+            _ => None,
+        },
+        ports: spec.ports.unwrap_or_default().into_iter().map(port).collect(),
+        local_traffic_only: spec.external_traffic_policy.as_deref() == Some("Local"),
+        selector: spec.selector.unwrap_or_default(),
+        ingress: ingress(service.status.as_ref()),
+    }
+}
+
+fn name(metadata: &ObjectMeta) -> String {
+    metadata.name.clone().unwrap_or_default()
+}
+
+fn service_type(written: Option<String>) -> ServiceType {
+    match written {
+        Some(text) if text == "LoadBalancer" => ServiceType::LoadBalancer,
+        Some(text) if !text.is_empty() => ServiceType::Other(text),
+        _ => ServiceType::Other("ClusterIP".to_owned()),
+    }
+}
+
+fn port(port: v1::ServicePort) -> ServicePort {
+    ServicePort { protocol: port.protocol.unwrap_or_else(|| "TCP".to_owned()), port: port.port }
+}
+
+fn ingress(status: Option<&v1::ServiceStatus>) -> Vec<Ingress> {
+    let entries = status.and_then(|status| status.load_balancer.as_ref()?.ingress.clone()).unwrap_or_default();
+    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    entries.into_iter().map(|entry| Ingress { ip: filled(entry.ip), hostname: filled(entry.hostname) }).collect()
+}
