@@ -13,7 +13,10 @@ pub fn node(node: &v1::Node) -> Node {
 }
 
 pub fn namespace(namespace: &v1::Namespace) -> Namespace {
-    Namespace { name: name(&namespace.metadata), labels: namespace.metadata.labels.clone().unwrap_or_default() }
+    Namespace {
+        name: name(&namespace.metadata),
+        labels: namespace.metadata.labels.clone().unwrap_or_default(),
+    }
 }
 
 pub fn service(service: &v1::Service) -> Service {
@@ -65,7 +68,11 @@ fn port(port: v1::ServicePort) -> ServicePort {
 }
 
 fn ingress(status: Option<&v1::ServiceStatus>) -> Vec<Ingress> {
-    let entries = status.and_then(|status| status.load_balancer.as_ref()?.ingress.clone()).unwrap_or_default();
+    let entries =
+        status.and_then(|status| status.load_balancer.as_ref()?.ingress.clone()).unwrap_or_default();
     let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
-    entries.into_iter().map(|entry| Ingress { ip: filled(entry.ip), hostname: filled(entry.hostname) }).collect()
+    entries
+        .into_iter()
+        .map(|entry| Ingress { ip: filled(entry.ip), hostname: filled(entry.hostname) })
+        .collect()
 }

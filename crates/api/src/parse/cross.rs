@@ -86,8 +86,7 @@ fn remark_unselected_peers(objects: &Objects, config: &Config, findings: &mut Fi
         return;
     }
     for resource in &objects.peers {
-        let selects_none =
-            |peer: &&Peer| !objects.nodes.iter().any(|node| peer.selects(&node.labels));
+        let selects_none = |peer: &&Peer| !objects.nodes.iter().any(|node| peer.selects(&node.labels));
         if config.peers.get(name_of(&resource.metadata)).filter(selects_none).is_some() {
             let subject = Subject::of("BGPPeer", &resource.metadata);
             findings.remark(&subject, "spec.nodeSelectors", Warning::PeerOnNoNode(subject.name.clone()));

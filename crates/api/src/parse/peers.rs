@@ -178,8 +178,7 @@ impl<'a> PeerReader<'a> {
         const SECOND: i128 = 1_000_000_000;
         if hold < 0 || (SECOND..3 * SECOND).contains(&hold) {
             self.refuse("spec.holdTime", PeerError::HoldTime(text(hold)));
-        }
-        if keepalive < 0 && hold >= 0 || keepalive > hold {
+        } else if keepalive < 0 || keepalive > hold {
             let error = PeerError::KeepaliveTime { keepalive: text(keepalive), hold: text(hold) };
             self.refuse("spec.keepaliveTime", error);
         }
