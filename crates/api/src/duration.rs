@@ -241,3 +241,6 @@ impl JsonSchema for GoDuration {
         json_schema!({ "type": "string" })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,9 +5,9 @@
 //! * [`metallb`] and [`frrk8s`]: the kinds of the two API groups, one file each. These types are the
 //!   single source: what they serialise, which schema their CRD has and what `kubectl explain` says
 //!   (their doc comments) all come from the same lines.
-//! * `crds`: the manifest of every CRD, shaped the way `controller-gen` shapes them, so that a cluster
+//! * [`crds`]: the manifest of every CRD, shaped the way `controller-gen` shapes them, so that a cluster
 //!   that already has these kinds sees no difference.
-//! * `convert`: `BGPPeer` between its two versions, as a function over JSON.
+//! * [`convert`]: `BGPPeer` between its two versions, as a function over JSON.
 //! * [`duration`]: Go's duration text, which the API uses for timers.
 //!
 //! What must never happen here: talking to an API server, deciding what to announce (that is `plan`), or
@@ -21,6 +21,8 @@
 #[macro_use]
 mod resource;
 
+pub mod convert;
+pub mod crds;
 pub mod duration;
 pub mod frrk8s;
 pub mod ingest;

@@ -2,15 +2,29 @@
 
 use std::borrow::Cow;
 
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde_json::{Value, json};
 
 /// A kind whose CRD this crate generates.
-pub(crate) trait Kind: kube::Resource<DynamicType = ()> {
+pub(crate) trait Kind: kube::Resource<DynamicType = (), Scope: ScopeName> {
     const DESCRIPTION: &'static str;
 
     /// The schemas of `spec` and `status`, as far as the kind has them.
     fn properties(generator: &mut SchemaGenerator) -> Vec<(&'static str, Schema)>;
+}
+
+/// What a CRD calls the scope of its kind.
+pub(crate) trait ScopeName {
+    const NAME: &'static str;
+}
+
+impl ScopeName for NamespaceResourceScope {
+    const NAME: &'static str = "Namespaced";
+}
+
+impl ScopeName for ClusterResourceScope {
+    const NAME: &'static str = "Cluster";
 }
 
 /// For `#[schemars(with)]`: an integer without a `format`.

@@ -159,8 +159,59 @@ mod rules {
         })
     }
 
+    /// The forms `A.B.C.D:MN`, `EF:OPQR` and `GHJK:MN`, of which EF and MN have 16 bits and OPQR and GHJK have
+    /// 32; with the wildcard also `*:OPQR`. Each rule passes what an earlier one has refused already, so that
+    /// a mistake gets one answer. Matching the whole text keeps the rules cheap: an API server adds up what
+    /// they could cost for as many routers, VNIs and targets as an object may have.
     fn grammar(name: &str, wildcard: bool) -> Value {
-        let _ = (name, wildcard);
-        json!([])
+        const TWO_PARTS: &str = "self.matches('^[^:]*:[^:]*$')";
+        const TWO_NUMBERS: &str = "self.matches('^[0-9]+:[0-9]+$')";
+        const IPV4: &str = r"((25[0-5]|(2[0-4]|1[0-9]|[1-9])?[0-9])\\.?\\b){4}";
+        // A part has at most 19 digits if the other has one, which always fit 64 bits.
+        const GLOBAL: &str = "uint(self.split(':')[0])";
+        const LOCAL: &str = "uint(self.split(':')[1])";
+        const BITS_16: u32 = u16::MAX as u32;
+        const BITS_32: u32 = u32::MAX;
+
+        let (global_forms, global_message) = if wildcard {
+            (format!(r"\\*|[0-9]+|{IPV4}"), "must be either '*', an IPv4 address, or a number")
+        } else {
+            (format!("[0-9]+|{IPV4}"), "must be either an IPv4 address or a number")
+        };
+        let mut rules = vec![
+            ("must contain exactly one colon".to_owned(), TWO_PARTS.to_owned()),
+            (
+                format!("global administrator {global_message}"),
+                format!("!{TWO_PARTS} || self.matches('^({global_forms}):')"),
+            ),
+            (
+                "local administrator must be a number".to_owned(),
+                format!("!{TWO_PARTS} || self.matches(':[0-9]+$')"),
+            ),
+            (
+                format!("must have format A.B.C.D:MN where MN <= {BITS_16}"),
+                format!("!self.matches('^{IPV4}:[0-9]+$') || {LOCAL} <= {BITS_16}u"),
+            ),
+            (
+                format!("must have format GHJK:MN where GHJK <= {BITS_32} and MN <= {BITS_16}"),
+                format!(
+                    "!{TWO_NUMBERS} || {GLOBAL} <= {BITS_16}u || ({GLOBAL} <= {BITS_32}u && {LOCAL} <= {BITS_16}u)"
+                ),
+            ),
+            (
+                format!("must have format EF:OPQR where EF <= {BITS_16} and OPQR <= {BITS_32}"),
+                format!("!{TWO_NUMBERS} || {GLOBAL} > {BITS_16}u || {LOCAL} <= {BITS_32}u"),
+            ),
+        ];
+        if wildcard {
+            rules.push((
+                format!("must have format *:OPQR where OPQR <= {BITS_32}"),
+                format!(r"!self.matches('^\\*:[0-9]+$') || {LOCAL} <= {BITS_32}u"),
+            ));
+        }
+        rules
+            .into_iter()
+            .map(|(message, rule)| json!({ "message": format!("{name} {message}"), "rule": rule }))
+            .collect()
     }
 }
