@@ -10,6 +10,7 @@
 pub mod community;
 pub mod config;
 pub mod quote;
+pub mod range;
 pub mod selector;
 pub mod snapshot;
 
