@@ -76,7 +76,8 @@ fn the_whole_address_space_is_numbered_without_overflow() {
 
 #[test]
 fn numbers_follow_the_order_of_the_pool_and_skip_what_is_not_usable() {
-    let prefixes = nets(&["10.0.1.254/31", "fd00::/127", "10.0.0.0/23", "10.0.1.0/24", "9.0.0.0/32", "9.1.0.0/31"]);
+    let prefixes =
+        nets(&["10.0.1.254/31", "fd00::/127", "10.0.0.0/23", "10.0.1.0/24", "9.0.0.0/32", "9.1.0.0/31"]);
     let space = AddressSpace::new(&prefixes, IpFamily::V4, true);
     // The first is inside 10.0.0.0/23, which therefore takes the lead.
     for (ordinal, address) in [
@@ -92,7 +93,9 @@ fn numbers_follow_the_order_of_the_pool_and_skip_what_is_not_usable() {
             assert_eq!(space.ordinal(ip(address)), Some(ordinal), "{address}");
         }
     }
-    for outside in ["10.0.0.0", "10.0.0.255", "10.0.1.0", "9.0.0.0", "9.1.0.0", "8.0.0.1", "11.0.0.1", "fd00::"] {
+    for outside in
+        ["10.0.0.0", "10.0.0.255", "10.0.1.0", "9.0.0.0", "9.1.0.0", "8.0.0.1", "11.0.0.1", "fd00::"]
+    {
         assert!(!space.contains(ip(outside)), "{outside}");
     }
     assert_eq!(AddressSpace::new(&prefixes, IpFamily::V6, true).last_ordinal(), Some(1));
