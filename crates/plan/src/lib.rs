@@ -7,6 +7,7 @@
 //! input gives the same output, whatever happened before.
 #![forbid(unsafe_code)]
 
+pub mod allocate;
 pub mod community;
 pub mod config;
 pub mod quote;

@@ -1,0 +1,288 @@
+//! One Service from what it is to what it should be.
+//!
+//! The status is the only memory: what it says is kept if the rules still allow it, given back if not.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use super::allocator::{Allocator, Holding};
+use super::decision::{Decision, Event, Write, deprecation_events};
+use super::error::{AllocationError, Refusal};
+use super::request::{Families, Tenant, recorded, requested, texts};
+use crate::quote::{quoted, quoted_list};
+use crate::snapshot::{IpFamilyPolicy, Service, ServiceKey, ServiceType};
+
+impl Allocator {
+    /// Decides what this Service has from now on, and remembers it.
+    pub fn converge(&mut self, service: &Service) -> Decision {
+        let before = self.holding(&service.key).cloned();
+        let mut pass = Pass {
+            allocator: self,
+            service,
+            tenant: Tenant::of(service),
+            events: Vec::new(),
+            status: Status::AsRead,
+            waits: false,
+        };
+        let refusal = pass.run().err();
+        let Pass { status, mut events, waits, .. } = pass;
+
+        let (addresses, pool) = self.held(&service.key).unwrap_or_default();
+        let (addresses, pool) = (addresses.to_vec(), Some(pool.to_owned()).filter(|_| !addresses.is_empty()));
+        let write = (status == Status::FollowsHolding)
+            .then(|| Write { ingress: addresses.clone(), pool_annotation: pool.clone() })
+            .filter(|write| write.changes(service));
+        if write.is_some() {
+            events.extend(deprecation_events(service));
+        }
+        let world_changed = self.helps_others(&service.key, before.as_ref());
+        Decision {
+            service: service.key.clone(),
+            pool,
+            addresses,
+            events,
+            refusal,
+            write,
+            world_changed,
+            waits,
+        }
+    }
+
+    /// Whether the way from `before` to what is held now may let another Service have what it waits for.
+    fn helps_others(&self, service: &ServiceKey, before: Option<&Holding>) -> bool {
+        let now = self.holding(service);
+        let sharing =
+            |holding: Option<&Holding>| holding.map(|holding| holding.sharing.clone()).unwrap_or_default();
+        if sharing(before) != sharing(now) {
+            return true;
+        }
+        let Some(before) = before else { return false };
+        let is_freed = |address: &IpAddr| {
+            now.is_none_or(|now| !now.addresses.contains(address)) && self.pools().contain(*address)
+        };
+        let frees_port = || {
+            let kept: BTreeSet<_> = now.into_iter().flat_map(|now| &now.ports).collect();
+            before.sharing.is_shareable() && before.ports.iter().any(|port| !kept.contains(port))
+        };
+        before.addresses.iter().any(is_freed) || frees_port()
+    }
+}
+
+/// One pass over one Service. `Err` is why it ends without an address, or without what it asks for.
+struct Pass<'a> {
+    allocator: &'a mut Allocator,
+    service: &'a Service,
+    tenant: Tenant<'a>,
+    events: Vec<Event>,
+    status: Status,
+    waits: bool,
+}
+
+/// What becomes of the status that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Status {
+    AsRead,
+    FollowsHolding,
+}
+
+impl Pass<'_> {
+    fn run(&mut self) -> Result<(), Refusal> {
+        let service = self.service;
+        if self.allocator.pools.is_none() {
+            return Err(Refusal::PoolsNotLoaded);
+        }
+        if !self.allocator.options.handles(service) {
+            // It may have been ours before: a Service loses its class when it changes its type.
+            self.allocator.remove(&service.key);
+            let ours = self.allocator.options.load_balancer_class.clone();
+            return Err(Refusal::OtherClass { wanted: service.load_balancer_class.clone(), ours });
+        }
+        self.check_eligible().inspect_err(|_| self.clear())?;
+        if recorded(service).is_empty() {
+            self.clear();
+        } else {
+            self.keep_or_clear()?;
+        }
+        if self.held().is_empty() {
+            self.allocate()?;
+        }
+        self.status = Status::FollowsHolding;
+        Ok(())
+    }
+
+    /// Whether the Service can have an address at all.
+    fn check_eligible(&mut self) -> Result<(), Refusal> {
+        let service = self.service;
+        if let ServiceType::Other(other) = &service.service_type {
+            return Err(Refusal::NotLoadBalancer(other.clone()));
+        }
+        if self.allocator.pools().is_empty() {
+            return Err(Refusal::NoPools);
+        }
+        if service.cluster_ips.is_empty() && service.cluster_ip.is_empty() {
+            return Err(Refusal::NoClusterIps);
+        }
+        if service.ip_family_policy == IpFamilyPolicy::RequireDualStack && service.cluster_ips.len() < 2 {
+            let cluster_ips = service.cluster_ips.clone();
+            return Err(self.refuse("not enough clusterips", Refusal::NotEnoughClusterIps { cluster_ips }));
+        }
+        Ok(())
+    }
+
+    /// Keeps the addresses of the status if they are still right, and completes them to both families.
+    fn keep_or_clear(&mut self) -> Result<(), Refusal> {
+        let families = self.families_of_service()?;
+        let recorded = recorded(self.service);
+        if !self.families_fit(&recorded, families) {
+            self.clear();
+            return Ok(());
+        }
+        let addresses: Vec<IpAddr> = recorded.into_iter().flatten().collect();
+        if let Err(error) = self.allocator.assign(self.service, &addresses) {
+            let key = quoted(&self.service.key.to_string());
+            self.events.push(Event::normal(
+                "ClearAssignment",
+                format!(
+                    "current IP for {key} not allowed by config, will attempt for new IP assignment: {error}"
+                ),
+            ));
+            self.clear();
+        }
+        if self.is_in_unwanted_pool() {
+            self.clear();
+        }
+        let request = self.check_request()?;
+        let is_as_requested = |wanted: &Vec<IpAddr>| is_same_set(wanted, &addresses);
+        match &request {
+            Some(wanted) if !is_as_requested(wanted) => self.clear(),
+            // Who names the addresses has them all: one more would be one too many on the next pass.
+            Some(_) => {}
+            None => self.complete(families),
+        }
+        Ok(())
+    }
+
+    /// With cluster IPs that say no family, nothing is decided: the address stays, and stays held.
+    fn families_of_service(&mut self) -> Result<Families, Refusal> {
+        let service = self.service;
+        let lost = Families::of(&recorded(service)).err();
+        if let Some(error) = &lost {
+            let addresses = quoted_list(texts(&recorded(service)));
+            let message = format!("Failed to retrieve LBIPs IPFamily for {addresses}: {error}");
+            self.events.push(Event::warning("nolbIPsIPFamily", message));
+        }
+        Families::of_service(service).map_err(|source| {
+            self.allocator.hold_recorded(&self.tenant, service);
+            let (cluster_ips, cluster_ip) = (service.cluster_ips.clone(), service.cluster_ip.clone());
+            self.refuse("noclusterIPsIPFamily", Refusal::ClusterFamily { cluster_ips, cluster_ip, source })
+        })
+    }
+
+    fn families_fit(&self, recorded: &[Option<IpAddr>], families: Families) -> bool {
+        let prefers_dual = self.service.ip_family_policy == IpFamilyPolicy::PreferDualStack;
+        Families::of(recorded)
+            .is_ok_and(|held| held == families || (families == Families::Dual && prefers_dual))
+    }
+
+    fn is_in_unwanted_pool(&self) -> bool {
+        let wanted = self.tenant.wanted_pool;
+        let held = self.allocator.held(&self.service.key);
+        !wanted.is_empty() && held.is_some_and(|(_, pool)| pool != wanted)
+    }
+
+    /// A request that cannot be read changes nothing, so that a slip of the pen takes no address away.
+    fn check_request(&mut self) -> Result<Option<Vec<IpAddr>>, Refusal> {
+        match requested(self.service) {
+            Ok(request) => Ok(request.map(|(addresses, _)| addresses)),
+            Err(error) => Err(self.refuse("LoadBalancerFailed", Refusal::Request(error))),
+        }
+    }
+
+    /// The second address of a Service that prefers two families, has two, and got one so far.
+    fn complete(&mut self, families: Families) {
+        let prefers_dual = self.service.ip_family_policy == IpFamilyPolicy::PreferDualStack;
+        if self.held().len() != 1 || !prefers_dual || families != Families::Dual {
+            return;
+        }
+        match self.allocator.add_missing_family(self.service) {
+            Ok(None) => {}
+            Ok(Some(additional)) => {
+                let address = quoted(&additional.to_string());
+                self.events.push(Event::normal("IPAllocated", format!("Assigned additional IP {address}")));
+            }
+            Err(error) => {
+                self.waits = true;
+                let message = format!("cannot assign additional IP in PreferDualStack: {error}");
+                self.events.push(Event::normal("AdditionalAssignFailed", message));
+            }
+        }
+    }
+
+    fn allocate(&mut self) -> Result<(), Refusal> {
+        match self.choose() {
+            Ok((addresses, families)) => {
+                let list = quoted_list(addresses.iter().map(IpAddr::to_string));
+                self.events.push(Event::normal("IPAllocated", format!("Assigned IP {list}")));
+                self.waits = families == Families::Dual && addresses.len() == 1;
+                Ok(())
+            }
+            Err(source) => {
+                self.clear();
+                self.waits = true;
+                let service = self.service.key.clone();
+                Err(self
+                    .refuse("AllocationFailed", Refusal::Allocation { service, source: Box::new(source) }))
+            }
+        }
+    }
+
+    fn choose(&mut self) -> Result<(Vec<IpAddr>, Families), AllocationError> {
+        let families = Families::of_service(self.service)?;
+        let addresses = match requested(self.service)? {
+            Some((addresses, wanted_families)) => {
+                self.take_requested(addresses, wanted_families, families)?
+            }
+            None if self.tenant.wanted_pool.is_empty() => {
+                self.allocator.allocate_automatically(self.service, families)?
+            }
+            None => self.allocator.allocate_from_pool(self.service, families, self.tenant.wanted_pool)?,
+        };
+        Ok((addresses, families))
+    }
+
+    fn take_requested(
+        &mut self,
+        addresses: Vec<IpAddr>,
+        wanted: Families,
+        families: Families,
+    ) -> Result<Vec<IpAddr>, AllocationError> {
+        if wanted != families {
+            return Err(AllocationError::RequestOfOtherFamily { addresses });
+        }
+        self.allocator.assign(self.service, &addresses)?;
+        if self.is_in_unwanted_pool() {
+            self.allocator.remove(&self.service.key);
+            let pool = self.tenant.wanted_pool.to_owned();
+            return Err(AllocationError::RequestOutsidePool { addresses, pool });
+        }
+        Ok(addresses)
+    }
+
+    fn held(&self) -> &[IpAddr] {
+        self.allocator.held(&self.service.key).map_or(&[], |(addresses, _)| addresses)
+    }
+
+    fn clear(&mut self) {
+        self.allocator.remove(&self.service.key);
+        self.status = Status::FollowsHolding;
+    }
+
+    fn refuse(&mut self, reason: &'static str, refusal: Refusal) -> Refusal {
+        self.events.push(Event::warning(reason, refusal.to_string()));
+        refusal
+    }
+}
+
+fn is_same_set(a: &[IpAddr], b: &[IpAddr]) -> bool {
+    a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
+}

@@ -1,0 +1,83 @@
+//! Which Service holds which addresses: (pools, Services with their statuses) to decisions and refusals.
+//!
+//! [`allocate`] decides a whole cluster; [`Allocator`] is the same one step at a time, for a controller that
+//! watches. Both give the same result, because the statuses of the Services are all the memory there is.
+//!
+//! * `request` reads what a Service asks for, `error` is why it cannot be had, `decision` is the answer.
+//! * `allocator` keeps who holds what, `pools` finds pools and their first address that would do, in
+//!   O(log n) with the structures of `occupancy`.
+//! * `choose` picks among pools; `converge` brings one Service from what it is to what it should be.
+
+mod allocator;
+mod choose;
+mod converge;
+mod decision;
+mod error;
+mod occupancy;
+mod pools;
+mod request;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+pub use allocator::{Allocator, Counters, Options};
+pub use decision::{Decision, Event, EventType, Write};
+pub use error::{AllocationError, FamilyError, Refusal, RequestError};
+pub use request::{Families, POOL_ANNOTATION};
+
+use crate::config::Pool;
+use crate::snapshot::Service;
+
+/// Decides every Service of a cluster; the decisions are in the order of the Services.
+///
+/// Whoever holds addresses takes them back before anybody gets new ones, so a held address is lost only by
+/// what its own Service or its pool has become.
+///
+/// Services that wait are tried again while something happens that may help them. That ends: from the second
+/// pass on, whoever holds addresses keeps them, because its last pass left it with what its own spec allows
+/// and nobody can take them away. So all that happens then is that a waiting Service gets an address, and
+/// each Service gets its first and its second at most once.
+pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[Service]) -> Vec<Decision> {
+    let mut allocator = Allocator::new(options.clone());
+    allocator.set_pools(pools.clone());
+
+    let mut order: Vec<usize> = (0..services.len()).collect();
+    order.sort_by_key(|&index| Reverse(services[index].ingress.len()));
+    for &index in &order {
+        allocator.claim(&services[index]);
+    }
+
+    let mut decisions: Vec<Option<Decision>> = vec![None; services.len()];
+    loop {
+        let mut world_changed = false;
+        for &index in &order {
+            let decision =
+                step(&mut allocator, &services[index], decisions[index].take(), &mut world_changed);
+            decisions[index] = Some(decision);
+        }
+        order.retain(|&index| decisions[index].as_ref().is_some_and(|decision| decision.waits));
+        if !world_changed || order.is_empty() {
+            return decisions.into_iter().flatten().collect();
+        }
+    }
+}
+
+/// One more look at a Service, on top of what was decided about it so far.
+fn step(
+    allocator: &mut Allocator,
+    service: &Service,
+    earlier: Option<Decision>,
+    world_changed: &mut bool,
+) -> Decision {
+    let Some(earlier) = earlier else {
+        let decision = allocator.converge(service);
+        *world_changed |= decision.world_changed;
+        return decision;
+    };
+    let mut decision = allocator.converge(&earlier.applied_to(service));
+    *world_changed |= decision.world_changed;
+    decision.follow(earlier, service);
+    decision
+}

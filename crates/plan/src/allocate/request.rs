@@ -1,0 +1,165 @@
+//! What a Service asks for, read from its annotations and its spec.
+//!
+//! Nothing here knows a pool or what anybody holds.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use super::error::{FamilyError, RequestError, text};
+use crate::selector::Labels;
+use crate::snapshot::{IpFamily, Service, ServiceKey, ServicePort};
+
+/// Written to a Service: the pool that its addresses come from.
+pub const POOL_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";
+
+const PREFIX: &str = "metallb.io/";
+const DEPRECATED_PREFIX: &str = "metallb.universe.tf/";
+
+/// The value under the current prefix if that is present at all, else under the deprecated one, else empty.
+fn annotation<'a>(service: &'a Service, suffix: &str) -> &'a str {
+    let under = |prefix: &str| service.annotations.get(&format!("{prefix}{suffix}"));
+    under(PREFIX).or_else(|| under(DEPRECATED_PREFIX)).map_or("", String::as_str)
+}
+
+/// The keys that a user should rename, in name order. The prefix is compared without its slash.
+pub(super) fn deprecated_annotations(service: &Service) -> impl Iterator<Item = &String> {
+    let prefix = DEPRECATED_PREFIX.trim_end_matches('/');
+    service.annotations.keys().filter(move |key| key.starts_with(prefix))
+}
+
+/// What the rules of assignment look at in a Service.
+#[derive(Debug, Clone)]
+pub(super) struct Tenant<'a> {
+    pub(super) key: &'a ServiceKey,
+    pub(super) labels: &'a Labels,
+    pub(super) ports: &'a [ServicePort],
+    pub(super) sharing: SharingKey,
+    /// Empty: any pool.
+    pub(super) wanted_pool: &'a str,
+}
+
+impl<'a> Tenant<'a> {
+    pub(super) fn of(service: &'a Service) -> Tenant<'a> {
+        Tenant {
+            key: &service.key,
+            labels: &service.labels,
+            ports: &service.ports,
+            sharing: SharingKey::of(service),
+            wanted_pool: annotation(service, "address-pool"),
+        }
+    }
+}
+
+/// Two Services may use one address if both have the same of these and it names something to share.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub(super) struct SharingKey {
+    /// Empty: not shareable.
+    shared_name: String,
+    /// The selector, if traffic must stay on the nodes of these pods; else empty.
+    backend: String,
+}
+
+impl SharingKey {
+    fn of(service: &Service) -> SharingKey {
+        let mut backend = String::new();
+        if service.local_traffic_only {
+            let pairs: Vec<String> =
+                service.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            backend = pairs.join(",");
+        }
+        SharingKey { shared_name: annotation(service, "allow-shared-ip").to_owned(), backend }
+    }
+
+    pub(super) fn is_shareable(&self) -> bool {
+        !self.shared_name.is_empty()
+    }
+
+    pub(super) fn is_compatible_with(&self, other: &SharingKey) -> bool {
+        self.is_shareable() && self == other
+    }
+}
+
+/// The address families of a Service: one, or one address of each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Families {
+    V4,
+    V6,
+    Dual,
+}
+
+impl Families {
+    pub(super) fn of_texts(texts: &[String]) -> Result<Families, FamilyError> {
+        let invalid = || FamilyError::Invalid(texts.to_vec());
+        let family = |text: &String| parse_address(text).map(IpFamily::of).ok_or_else(invalid);
+        match texts {
+            [single] => Ok(family(single)?.into()),
+            [first, second] if family(first)? == family(second)? => Err(FamilyError::Same(texts.to_vec())),
+            [_, _] => Ok(Families::Dual),
+            _ => Err(FamilyError::Length(texts.to_vec())),
+        }
+    }
+
+    pub(super) fn of(addresses: &[Option<IpAddr>]) -> Result<Families, FamilyError> {
+        Families::of_texts(&texts(addresses))
+    }
+
+    /// The families of the Service itself, which its cluster IPs decide.
+    pub(super) fn of_service(service: &Service) -> Result<Families, FamilyError> {
+        if service.cluster_ips.is_empty() {
+            return Families::of_texts(std::slice::from_ref(&service.cluster_ip));
+        }
+        Families::of_texts(&service.cluster_ips)
+    }
+}
+
+impl From<IpFamily> for Families {
+    fn from(family: IpFamily) -> Families {
+        match family {
+            IpFamily::V4 => Families::V4,
+            IpFamily::V6 => Families::V6,
+        }
+    }
+}
+
+impl fmt::Display for Families {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Families::V4 => "ipv4",
+            Families::V6 => "ipv6",
+            Families::Dual => "dual",
+        })
+    }
+}
+
+/// The addresses a Service asks for by name, and their families. `None`: it does not.
+pub(super) fn requested(service: &Service) -> Result<Option<(Vec<IpAddr>, Families)>, RequestError> {
+    let listed = annotation(service, "loadBalancerIPs");
+    let single = &service.load_balancer_ip;
+    let addresses = match (listed.is_empty(), single.is_empty()) {
+        (true, true) => return Ok(None),
+        (false, false) => return Err(RequestError::Both),
+        (true, false) => vec![parse_address(single).ok_or_else(|| RequestError::Spec(single.clone()))?],
+        (false, true) => listed
+            .split(',')
+            .map(|text| parse_address(text.trim()).ok_or_else(|| RequestError::Annotation(listed.to_owned())))
+            .collect::<Result<_, _>>()?,
+    };
+    let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
+    let families = Families::of_texts(&texts)?;
+    Ok(Some((addresses, families)))
+}
+
+/// The addresses in the status, in order. `None` is an entry that is no address.
+pub(super) fn recorded(service: &Service) -> Vec<Option<IpAddr>> {
+    service.ingress.iter().filter_map(|entry| entry.ip.as_deref()).map(parse_address).collect()
+}
+
+/// Addresses as messages print them.
+pub(super) fn texts(addresses: &[Option<IpAddr>]) -> Vec<String> {
+    addresses.iter().map(text).collect()
+}
+
+/// An IPv4 address in IPv6 clothes is an IPv4 address.
+fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
