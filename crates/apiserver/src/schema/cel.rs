@@ -1,0 +1,382 @@
+//! Rules in CEL against objects that are otherwise in order.
+//! Rules see only what the schema declares; unchanged values that break a rule earn a warning, not an error.
+
+use super::correlate::{Correlated, MapList};
+use super::error::FieldError;
+use super::format::{self, TextFormat};
+use super::node::{Additional, Node, Type};
+use super::path::Path;
+use super::rules::{Reason, Rule};
+use super::{LIMITS, Verdict};
+use kube_cel::KubeCelExt;
+use kube_cel::cel::objects::{Key, Map, OptionalValue};
+use kube_cel::cel::{Context, ExecutionError, Program, Value as CelValue};
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// Bytes of a message that an expression may produce.
+const MESSAGE_BYTES_MAX: usize = 5 * 1024;
+
+const OUT_OF_BUDGET: &str =
+    "validation failed due to running out of cost budget, no further validation rules will be run";
+
+thread_local! {
+    static FUNCTIONS: Context<'static> = Context::default().with_all();
+}
+
+/// Runs with the functions that rules may call.
+pub(super) fn with_functions<T>(run: impl FnOnce(&Context<'static>) -> T) -> T {
+    FUNCTIONS.with(run)
+}
+
+/// Judges every rule of the schema on every value it is about.
+pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, verdict: &mut Verdict) {
+    let unchanged = Unchanged { here: old.map(|old| Correlated::new(object, old, root)), above: None };
+    let place = Place { rules: root, typed: root, path: Path::Root, resource_root: true };
+    with_functions(|functions| {
+        let mut judge = Judge { functions, verdict, evaluations_left: LIMITS.rule_evaluations };
+        judge.visit(&place, object, old, unchanged);
+    });
+}
+
+/// A field's name as rules write it; nothing if they cannot.
+pub(super) fn escape(name: &str) -> Option<String> {
+    const RESERVED: [&str; 21] = [
+        "true",
+        "false",
+        "null",
+        "in",
+        "as",
+        "break",
+        "const",
+        "continue",
+        "else",
+        "for",
+        "function",
+        "if",
+        "import",
+        "let",
+        "loop",
+        "package",
+        "namespace",
+        "return",
+        "var",
+        "void",
+        "while",
+    ];
+    if RESERVED.contains(&name) {
+        return Some(format!("__{name}__"));
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '/');
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) || !name.chars().all(allowed) {
+        return None;
+    }
+    let underscores = name.replace("__", "\0");
+    let escaped = underscores.replace('.', "__dot__").replace('-', "__dash__").replace('/', "__slash__");
+    Some(escaped.replace('\0', "__underscores__"))
+}
+
+/// A place in the schema; `rules` and `typed` differ inside `allOf` only.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    rules: &'a Node,
+    typed: &'a Node,
+    path: Path<'a>,
+    resource_root: bool,
+}
+
+impl<'a> Place<'a> {
+    fn below(rules: &'a Node, typed: &'a Node, path: Path<'a>) -> Self {
+        Self { rules, typed, path, resource_root: typed.embedded_resource }
+    }
+}
+
+/// What is known about a value's past: its own, or that of the nearest value above it that has one.
+#[derive(Clone, Copy)]
+struct Unchanged<'a> {
+    here: Option<Correlated<'a>>,
+    above: Option<Correlated<'a>>,
+}
+
+impl<'a> Unchanged<'a> {
+    fn holds(&self) -> bool {
+        self.here.or(self.above).is_some_and(|correlated| correlated.is_unchanged())
+    }
+
+    fn below(self, find: impl FnOnce(&Correlated<'a>) -> Option<Correlated<'a>>) -> Self {
+        match self.here {
+            None => self,
+            Some(here) => Self { here: find(&here), above: Some(here) },
+        }
+    }
+
+    fn field(self, name: &str) -> Self {
+        if self.above.is_none() && matches!(name, "apiVersion" | "kind") {
+            return Self { here: None, above: None };
+        }
+        self.below(|here| here.field(name))
+    }
+}
+
+struct Judge<'a> {
+    functions: &'a Context<'static>,
+    verdict: &'a mut Verdict,
+    evaluations_left: usize,
+}
+
+impl Judge<'_> {
+    fn visit(&mut self, place: &Place<'_>, value: &Value, old: Option<&Value>, unchanged: Unchanged<'_>) {
+        let Place { rules, typed, path, .. } = *place;
+        let old = old.filter(|old| !old.is_null());
+        if value.is_null() || self.evaluations_left == 0 {
+            return;
+        }
+        self.evaluate_all(place, value, old, unchanged);
+        for branch in &rules.all_of {
+            let unchanged = Unchanged { here: None, above: unchanged.above };
+            self.visit(&Place { rules: branch, ..*place }, value, old, unchanged);
+        }
+        match value {
+            Value::Array(items) => {
+                let (Some(rules), Some(item_node)) = (&rules.items, &typed.items) else {
+                    return;
+                };
+                let old_items = MapList::of(typed, old.and_then(Value::as_array).map_or(&[], Vec::as_slice));
+                let correlated = unchanged.here.map(|here| here.items()).unwrap_or_default();
+                for (index, item) in items.iter().enumerate() {
+                    let place = Place::below(rules, item_node, Path::Index(&path, index));
+                    let unchanged = unchanged.below(|_| correlated.get(index));
+                    self.visit(&place, item, old_items.get(item), unchanged);
+                }
+            }
+            Value::Object(object) => {
+                let old_field = |name: &str| old?.get(name);
+                if let (Some(Additional::Schema(rules)), Some(Additional::Schema(entry))) =
+                    (&rules.additional, &typed.additional)
+                {
+                    for (name, value) in object {
+                        let place = Place::below(rules, entry, Path::Entry(&path, name));
+                        self.visit(&place, value, old_field(name), unchanged.field(name));
+                    }
+                }
+                for (name, rules) in rules.properties.iter() {
+                    if let (Some(value), Some(property)) = (object.get(name), typed.properties.get(name)) {
+                        let place = Place::below(rules, property, Path::Property(&path, name));
+                        self.visit(&place, value, old_field(name), unchanged.field(name));
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn evaluate_all(
+        &mut self,
+        place: &Place<'_>,
+        value: &Value,
+        old: Option<&Value>,
+        unchanged: Unchanged<'_>,
+    ) {
+        if place.rules.rules.is_empty() {
+            return;
+        }
+        let typed = |value: &Value| to_cel(value, place.typed, place.resource_root);
+        let mut context = self.functions.new_inner_scope();
+        context.add_variable_from_value("self", typed(value));
+        if let Some(old) = old {
+            context.add_variable_from_value("oldSelf", typed(old));
+        }
+        let mut optional = context.new_inner_scope();
+        let old_optional = old.map_or_else(OptionalValue::none, |old| OptionalValue::of(typed(old)));
+        optional.add_variable_from_value("oldSelf", CelValue::Opaque(Arc::new(old_optional)));
+        for rule in &place.rules.rules {
+            if rule.uses_old_self && old.is_none() && !rule.optional_old_self {
+                continue;
+            }
+            let Some(left) = self.evaluations_left.checked_sub(1) else {
+                return;
+            };
+            self.evaluations_left = left;
+            if left == 0 {
+                let type_name = place.typed.type_name();
+                self.verdict.errors.push(FieldError::invalid_text(
+                    place.path.as_field(),
+                    type_name,
+                    OUT_OF_BUDGET,
+                ));
+                return;
+            }
+            let context = if rule.optional_old_self { &optional } else { &context };
+            if let Some(error) = broken(rule, place, value, context) {
+                match error {
+                    Broken::Rule(error) if !rule.uses_old_self && unchanged.holds() => {
+                        self.verdict.warnings.push(error.to_string());
+                    }
+                    Broken::Rule(error) | Broken::Evaluation(error) => self.verdict.errors.push(error),
+                }
+            }
+        }
+    }
+}
+
+/// A rule that a value breaks, or one that could not be evaluated on it.
+enum Broken {
+    Rule(FieldError),
+    Evaluation(FieldError),
+}
+
+fn broken(rule: &Rule, place: &Place<'_>, value: &Value, context: &Context<'_>) -> Option<Broken> {
+    let text = rule.message.as_deref().unwrap_or(&rule.source).trim();
+    match rule.program.execute(context) {
+        Ok(CelValue::Bool(true)) => return None,
+        Ok(_) => {}
+        Err(error) => {
+            let detail = match explain(&error).as_str() {
+                "no such overload" => format!(
+                    "'no such overload': call arguments did not match a supported operator, function or \
+                     macro signature for rule: {text}"
+                ),
+                explained => format!("{explained} evaluating rule: {text}"),
+            };
+            let type_name = place.typed.type_name();
+            return Some(Broken::Evaluation(FieldError::invalid_text(
+                place.path.as_field(),
+                type_name,
+                &detail,
+            )));
+        }
+    }
+    let computed = rule.message_program.as_ref().and_then(|program| computed_message(program, context));
+    let detail = computed.unwrap_or_else(|| match &rule.message {
+        Some(message) => message.trim().to_owned(),
+        None => format!("failed rule: {text}"),
+    });
+    let field = rule.place(place.path.as_field());
+    let omit = matches!(place.typed.type_name(), "object" | "array");
+    Some(Broken::Rule(match rule.reason {
+        Reason::Forbidden => FieldError::forbidden(field, &detail),
+        Reason::Required => FieldError::required(field, &detail),
+        Reason::Duplicate if omit => FieldError::duplicate_omitted(field),
+        Reason::Duplicate => FieldError::duplicate(field, value),
+        Reason::Invalid if omit => FieldError::invalid_omitted(field, &detail),
+        Reason::Invalid => FieldError::invalid(field, value, &detail),
+    }))
+}
+
+/// A message must be one line of bounded length, or it is not used.
+fn computed_message(program: &Program, context: &Context<'_>) -> Option<String> {
+    let Ok(CelValue::String(message)) = program.execute(context) else {
+        return None;
+    };
+    let message = message.trim();
+    let usable = !message.is_empty() && message.len() <= MESSAGE_BYTES_MAX && !message.contains('\n');
+    usable.then(|| message.to_owned())
+}
+
+fn explain(error: &ExecutionError) -> String {
+    match error {
+        ExecutionError::NoSuchKey(key) => format!("no such key: {key}"),
+        ExecutionError::IndexOutOfBounds(CelValue::Int(index)) => format!("index out of bounds: {index}"),
+        ExecutionError::DivisionByZero(_) => "division by zero".to_owned(),
+        ExecutionError::RemainderByZero(_) => "modulus by zero".to_owned(),
+        ExecutionError::Overflow(..) => "integer overflow".to_owned(),
+        ExecutionError::NoSuchOverload
+        | ExecutionError::ValuesNotComparable(..)
+        | ExecutionError::UnexpectedType { .. }
+        | ExecutionError::UnsupportedTargetType { .. }
+        | ExecutionError::UnsupportedUnaryOperator(..)
+        | ExecutionError::UnsupportedBinaryOperator(..)
+        | ExecutionError::UnsupportedMapIndex(_)
+        | ExecutionError::UnsupportedListIndex(_)
+        | ExecutionError::UnsupportedIndex(..) => "no such overload".to_owned(),
+        ExecutionError::FunctionError { message, .. } => message.clone(),
+        other => other.to_string(),
+    }
+}
+
+fn to_cel(value: &Value, node: &Node, resource_root: bool) -> CelValue {
+    match value {
+        Value::Object(object) => {
+            let resource = resource_root || node.embedded_resource;
+            let mut map = HashMap::new();
+            if resource {
+                for name in ["apiVersion", "kind"] {
+                    map.extend(object.get(name).map(|value| (key(name), untyped(value))));
+                }
+                let metadata = object.get("metadata").and_then(Value::as_object);
+                map.extend(metadata.map(|metadata| {
+                    let names = ["name", "generateName"].into_iter();
+                    let known = names.filter_map(|name| Some((key(name), untyped(metadata.get(name)?))));
+                    (key("metadata"), map_value(known.collect()))
+                }));
+            }
+            for (name, property) in node.properties.iter() {
+                let handled = resource && matches!(name, "apiVersion" | "kind" | "metadata");
+                if let (Some(value), Some(escaped), false) = (object.get(name), escape(name), handled) {
+                    map.insert(key(&escaped), to_cel(value, property, false));
+                }
+            }
+            if !resource && node.properties.is_empty() {
+                let entry = |value| match &node.additional {
+                    Some(Additional::Schema(entry)) => to_cel(value, entry, false),
+                    _ => untyped(value),
+                };
+                map.extend(object.iter().map(|(name, value)| (key(name), entry(value))));
+            }
+            map_value(map)
+        }
+        Value::Array(items) => {
+            let item =
+                |item| node.items.as_deref().map_or_else(|| untyped(item), |node| to_cel(item, node, false));
+            CelValue::List(Arc::new(items.iter().map(item).collect()))
+        }
+        Value::String(text) if !node.int_or_string => {
+            let format = node.format.as_ref().and_then(|format| format.text());
+            format.and_then(|format| formatted(text, format)).unwrap_or_else(|| untyped(value))
+        }
+        Value::Number(number) if node.has_type(Type::Number) => {
+            CelValue::Float(number.as_f64().unwrap_or_default())
+        }
+        _ => untyped(value),
+    }
+}
+
+/// Texts of some formats are values of their own in rules.
+fn formatted(text: &str, format: TextFormat) -> Option<CelValue> {
+    match format {
+        TextFormat::Duration => {
+            Some(CelValue::Duration(chrono::Duration::nanoseconds(format::parse_duration_nanos(text)?)))
+        }
+        TextFormat::Date => {
+            let midnight = chrono::DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z"));
+            midnight.ok().map(CelValue::Timestamp)
+        }
+        TextFormat::DateTime => chrono::DateTime::parse_from_rfc3339(text).ok().map(CelValue::Timestamp),
+        _ => None,
+    }
+}
+
+fn untyped(value: &Value) -> CelValue {
+    match value {
+        Value::Null => CelValue::Null,
+        Value::Bool(flag) => CelValue::Bool(*flag),
+        Value::Number(number) => match number.as_i64() {
+            Some(integer) => CelValue::Int(integer),
+            None => CelValue::Float(number.as_f64().unwrap_or_default()),
+        },
+        Value::String(text) => CelValue::String(Arc::new(text.clone())),
+        Value::Array(items) => CelValue::List(Arc::new(items.iter().map(untyped).collect())),
+        Value::Object(object) => {
+            map_value(object.iter().map(|(name, value)| (key(name), untyped(value))).collect())
+        }
+    }
+}
+
+fn map_value(map: HashMap<Key, CelValue>) -> CelValue {
+    CelValue::Map(Map { map: Arc::new(map) })
+}
+
+fn key(name: &str) -> Key {
+    Key::String(Arc::new(name.to_owned()))
+}
