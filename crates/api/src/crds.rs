@@ -265,6 +265,3 @@ impl Column {
         column
     }
 }
-
-#[cfg(test)]
-mod tests;

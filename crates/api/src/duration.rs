@@ -188,17 +188,18 @@ impl fmt::Display for GoDuration {
         if nanos == 0 {
             return formatter.pad("0s");
         }
-        let text = match nanos {
-            ..MICROSECOND => format!("{sign}{nanos}ns"),
-            ..MILLISECOND => format!("{sign}{}\u{b5}s", decimal(nanos, MICROSECOND)),
-            ..SECOND => format!("{sign}{}ms", decimal(nanos, MILLISECOND)),
-            _ => {
-                let seconds = decimal(nanos % MINUTE, SECOND);
-                match (nanos / HOUR, nanos % HOUR / MINUTE) {
-                    (0, 0) => format!("{sign}{seconds}s"),
-                    (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
-                    (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
-                }
+        let text = if nanos < MICROSECOND {
+            format!("{sign}{nanos}ns")
+        } else if nanos < MILLISECOND {
+            format!("{sign}{}\u{b5}s", decimal(nanos, MICROSECOND))
+        } else if nanos < SECOND {
+            format!("{sign}{}ms", decimal(nanos, MILLISECOND))
+        } else {
+            let seconds = decimal(nanos % MINUTE, SECOND);
+            match (nanos / HOUR, nanos % HOUR / MINUTE) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, minutes) => format!("{sign}{minutes}m{seconds}s"),
+                (hours, minutes) => format!("{sign}{hours}h{minutes}m{seconds}s"),
             }
         };
         formatter.pad(&text)
