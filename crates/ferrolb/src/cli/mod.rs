@@ -1,0 +1,167 @@
+//! The command line: what can be asked, and how each question exits.
+
+mod convert;
+mod documents;
+mod input;
+mod kinds;
+mod manifests;
+mod output;
+mod plan;
+mod validate;
+mod yaml;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+/// Exit codes, the same for every command.
+mod exit {
+    /// The answer is "no": invalid resources, or some that cannot be converted.
+    pub(super) const INVALID: u8 = 1;
+    /// There is no answer: the input or the command line cannot be used.
+    pub(super) const UNUSABLE: u8 = 2;
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "ferrolb",
+    version,
+    about = "Addresses for Kubernetes Services of type LoadBalancer on bare metal",
+    long_about = "FerroLB gives Kubernetes Services of type LoadBalancer real addresses on bare metal.\n\n\
+                  It reads the resources of MetalLB (metallb.io) and of frr-k8s (frrk8s.metallb.io) as they are.",
+    after_help = "Exit codes: 0 yes, 1 no (invalid resources), 2 the input cannot be used.\n\
+                  Data goes to standard output, everything else to standard error."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check resources offline and list every problem
+    #[command(after_help = "Examples:\n  \
+        ferrolb validate -f manifests/                  everything in a folder\n  \
+        ferrolb validate -f pools.yaml -f peers.yaml    several files, judged together\n  \
+        ferrolb validate -f cluster.yaml --node node-1  as the speaker of node-1 sees it\n  \
+        kubectl get ipaddresspools,bgppeers,nodes -A -o yaml | ferrolb validate -f -")]
+    Validate(validate::ValidateArgs),
+    /// Show which address each Service gets, offline
+    #[command(after_help = "Examples:\n  \
+        ferrolb plan -f cluster.yaml\n  \
+        ferrolb plan -f cluster.yaml -o json | jq '.assignments[] | select(.ips == [])'\n  \
+        kubectl get ipaddresspools,services,namespaces -A -o yaml | ferrolb plan -f -")]
+    Plan(plan::PlanArgs),
+    /// Convert BGPPeers between API versions
+    #[command(after_help = "Examples:\n  \
+        ferrolb convert -f peers.yaml --to v1beta2\n  \
+        ferrolb convert -f - --to v1beta1 -o json < peer.yaml")]
+    Convert(convert::ConvertArgs),
+    /// Print the CustomResourceDefinitions of every kind
+    #[command(after_help = "Examples:\n  \
+        ferrolb crds | kubectl apply --server-side -f -\n  \
+        ferrolb crds --output deploy/crds     one file for each")]
+    Crds(CrdsArgs),
+    /// Print the version
+    Version,
+    /// Print a completion script for a shell
+    #[command(after_help = "Example:\n  source <(ferrolb completion bash)")]
+    Completion {
+        /// The shell to complete in
+        shell: Shell,
+    },
+}
+
+/// Where resources are read from.
+#[derive(Debug, Args)]
+struct FilesArgs {
+    /// A file, a folder (its .yaml, .yml and .json files), or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", required = true, value_name = "FILE|DIR|-")]
+    filename: Vec<String>,
+    /// Read folders inside folders too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+}
+
+#[derive(Debug, Args)]
+struct CrdsArgs {
+    /// Write one file for each kind into this folder instead
+    #[arg(long, value_name = "DIR")]
+    output: Option<std::path::PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Table,
+    /// For programs
+    Json,
+}
+
+/// Runs the command that was given and says how it went.
+pub(crate) fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers; anything else is a command line that cannot be used.
+            let code = if error.use_stderr() { exit::UNUSABLE } else { 0 };
+            // Where the message cannot be printed there is nobody to tell.
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    let answer = match cli.command {
+        Command::Validate(args) => validate::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Convert(args) => convert::run(&args),
+        Command::Crds(args) => crds(&args),
+        Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
+        Command::Completion { shell } => completion(shell),
+    };
+    match answer {
+        Ok(code) => ExitCode::from(code),
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::from(exit::UNUSABLE)
+        }
+    }
+}
+
+/// Data, and nothing but data, goes to standard output.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    Ok(stdout.flush()?)
+}
+
+/// Whoever reads our output may have seen enough of it.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io_error = error.downcast_ref::<std::io::Error>();
+    io_error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+fn completion(shell: Shell) -> anyhow::Result<u8> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "ferrolb", &mut script);
+    print(&String::from_utf8(script)?)?;
+    Ok(0)
+}
+
+fn crds(args: &CrdsArgs) -> anyhow::Result<u8> {
+    let manifests = api::crds::all();
+    let Some(folder) = &args.output else {
+        print(&yaml::stream(&manifests)?)?;
+        return Ok(0);
+    };
+    std::fs::create_dir_all(folder)?;
+    for manifest in &manifests {
+        let name = manifest.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default();
+        let path = folder.join(format!("{name}.yaml"));
+        std::fs::write(&path, yaml::stream(std::slice::from_ref(manifest))?)?;
+        eprintln!("wrote {}", path.display());
+    }
+    Ok(0)
+}

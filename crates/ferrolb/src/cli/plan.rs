@@ -1,0 +1,167 @@
+//! `ferrolb plan`: what the product decides about a cluster, offline.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use api::parse::{Problem, Role, View, parse};
+use clap::Args;
+use plan::allocate::{Decision, EventType, Options, allocate};
+use plan::config::Pool;
+use plan::snapshot::{Service, ServiceType};
+use serde::Serialize;
+
+use super::manifests::Purpose;
+use super::output::{Finding, Paint, counted, json, table};
+use super::{FilesArgs, Format, exit, input, manifests, print};
+
+pub(super) const DEFAULT_NAMESPACE: &str = "metallb-system";
+
+#[derive(Debug, Args)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    files: FilesArgs,
+    /// How to print the plan
+    #[arg(short, long, value_enum, default_value = "table")]
+    output: Format,
+    /// The namespace that FerroLB runs in and reads its resources from
+    #[arg(long, default_value = DEFAULT_NAMESPACE)]
+    namespace: String,
+    /// Handle only Services of this load-balancer class, instead of those without one
+    #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
+    lb_class: String,
+}
+
+#[derive(Debug, Serialize)]
+struct PlanReport {
+    assignments: Vec<Assignment>,
+    /// By name; what each node announces.
+    nodes: BTreeMap<String, serde_json::Value>,
+}
+
+#[derive(Debug, Serialize)]
+struct Assignment {
+    service: String,
+    /// Empty without an address.
+    pool: String,
+    ips: Vec<IpAddr>,
+    events: Vec<PlannedEvent>,
+    /// Why there is no address; empty if there is.
+    message: String,
+    #[serde(skip)]
+    wants_address: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct PlannedEvent {
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    reason: String,
+    message: String,
+}
+
+pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
+    let objects = input::read(&args.files)?;
+    let mut manifests = manifests::read(objects, Purpose::Use)?;
+    for finding in &manifests.errors {
+        eprintln!("error: {finding}");
+    }
+    let everything = View::everything(&args.namespace);
+    let as_controller = View { role: Role::Controller, ..everything.clone() };
+    let of_controller = parse(manifests.objects.clone(), &as_controller);
+    let of_everything = parse(std::mem::take(&mut manifests.objects), &everything);
+    for problem in &of_everything.problems {
+        eprintln!("error: {}", Finding::from(problem));
+    }
+    let class = Some(args.lb_class.clone()).filter(|class| !class.is_empty());
+    let options = Options { load_balancer_class: class };
+    let services = &manifests.services;
+    let assignments: Vec<Assignment> = match of_controller.problems.first() {
+        None => {
+            let decisions = allocate(&options, &of_controller.config.pools, services);
+            decisions
+                .into_iter()
+                .zip(services)
+                .map(|(decision, service)| assignment(decision, service))
+                .collect()
+        }
+        Some(problem) => services.iter().map(|service| frozen(service, problem)).collect(),
+    };
+    let report = PlanReport { assignments, nodes: BTreeMap::new() };
+    match args.output {
+        Format::Json => print(&json(&report)?)?,
+        Format::Table => print(&text(&report, &of_controller.config.pools))?,
+    }
+    Ok(if of_controller.problems.is_empty() { 0 } else { exit::INVALID })
+}
+
+fn assignment(decision: Decision, service: &Service) -> Assignment {
+    let message = if decision.addresses.is_empty() { decision.message() } else { String::new() };
+    let event = |event: plan::allocate::Event| PlannedEvent {
+        event_type: match event.event_type {
+            EventType::Normal => "Normal",
+            EventType::Warning => "Warning",
+        },
+        reason: event.reason.to_owned(),
+        message: event.message,
+    };
+    Assignment {
+        service: decision.service.to_string(),
+        pool: decision.pool.unwrap_or_default(),
+        ips: decision.addresses,
+        events: decision.events.into_iter().map(event).collect(),
+        message,
+        wants_address: service.service_type == ServiceType::LoadBalancer,
+    }
+}
+
+/// A configuration that is refused changes nothing: whoever has an address keeps it, and nobody gets one.
+fn frozen(service: &Service, problem: &Problem) -> Assignment {
+    let ips: Vec<IpAddr> =
+        service.ingress.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok()).collect();
+    let annotation = service.annotations.get(plan::allocate::POOL_ANNOTATION);
+    let pool = annotation.filter(|_| !ips.is_empty()).cloned().unwrap_or_default();
+    let message = if ips.is_empty() { format!("configuration error: {problem}") } else { String::new() };
+    let wants_address = service.service_type == ServiceType::LoadBalancer;
+    Assignment { service: service.key.to_string(), pool, ips, events: Vec::new(), message, wants_address }
+}
+
+fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
+    let paint = Paint::for_stdout();
+    let mut text = String::new();
+    let (waiting, served): (Vec<_>, Vec<_>) = report
+        .assignments
+        .iter()
+        .filter(|it| it.wants_address || !it.ips.is_empty())
+        .partition(|it| it.ips.is_empty());
+    if !waiting.is_empty() {
+        text.push_str(&paint.red(&format!("{} without an address", counted(waiting.len(), "Service"))));
+        text.push('\n');
+        let why = |it: &&Assignment| vec![it.service.clone(), it.message.replace('\n', "; ")];
+        text.push_str(&table(&["SERVICE", "WHY"], waiting.iter().map(why)));
+        text.push('\n');
+    }
+    let mut by_pool: BTreeMap<&str, Vec<&Assignment>> =
+        pools.keys().map(|name| (name.as_str(), vec![])).collect();
+    for assignment in served {
+        by_pool.entry(&assignment.pool).or_default().push(assignment);
+    }
+    for (pool, assignments) in by_pool {
+        let heading = if pool.is_empty() { "unknown pool".to_owned() } else { format!("pool {pool}") };
+        text.push_str(&paint.bold(&heading));
+        if assignments.is_empty() {
+            text.push_str(": no Service\n\n");
+            continue;
+        }
+        text.push('\n');
+        let row = |it: &&Assignment| {
+            let ips: Vec<String> = it.ips.iter().map(IpAddr::to_string).collect();
+            let events: Vec<&str> = it.events.iter().map(|event| event.reason.as_str()).collect();
+            vec![it.service.clone(), ips.join(", "), events.join(", ")]
+        };
+        text.push_str(&table(&["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
+        text.push('\n');
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
