@@ -108,7 +108,7 @@ fn facts(schema: &Value) -> String {
             | "required" => {}
             "x-kubernetes-map-type" if is_label_selector(schema) => {}
             "x-kubernetes-validations" => {
-                write!(facts, " rules={}", value.as_array().unwrap().len()).unwrap()
+                write!(facts, " rules={}", value.as_array().unwrap().len()).unwrap();
             }
             _ => write!(facts, " {key}={}", value.to_string().replace('"', "")).unwrap(),
         }

@@ -19,8 +19,8 @@ pub struct FRRConfigurationSpec {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bgp: Option<Bgp>,
 
-    /// Configuration text of FRR. There is no FRR to give it to; the field exists so that objects that
-    /// carry it can be read.
+    /// Additional configuration in the language of FRR. Prefer the fields of bgp: how much of this takes
+    /// effect is not promised.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawConfig>,
 
@@ -43,7 +43,7 @@ pub struct Bgp {
     pub bfd_profiles: Vec<BFDProfile>,
 }
 
-/// Configuration text of FRR.
+/// Additional configuration in the language of FRR.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default)]
 pub struct RawConfig {
@@ -52,7 +52,7 @@ pub struct RawConfig {
     #[schemars(with = "crate::schema::Integer")]
     pub priority: Option<i64>,
 
-    /// The text.
+    /// The text of the configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw_config: Option<String>,
 }

@@ -35,8 +35,8 @@ pub struct L2AdvertisementSpec {
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::null::as_default")]
     pub node_selectors: Vec<LabelSelector>,
 
-    /// Network interfaces to announce from, by name. None means all of them. An interface that a
-    /// node lacks keeps that node from announcing there, but not the others.
+    /// Network interfaces to announce from, by name. None means all of them. A node announces from those
+    /// of them that it has.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::null::as_default")]
     pub interfaces: Vec<String>,
 
