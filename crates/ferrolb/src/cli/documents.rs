@@ -130,7 +130,7 @@ fn json(text: &str) -> Result<Vec<Document>, Unreadable> {
             None => return Ok(documents),
             Some(Ok(Strict(Value::Null))) => {}
             Some(Ok(Strict(value))) => {
-                documents.push(Document { place: place_of(text.as_bytes(), offset), value })
+                documents.push(Document { place: place_of(text.as_bytes(), offset), value });
             }
             Some(Err(error)) => {
                 let place =

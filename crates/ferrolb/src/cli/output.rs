@@ -3,8 +3,6 @@
 use std::fmt;
 use std::io::IsTerminal;
 
-use comfy_table::Table;
-use comfy_table::presets::NOTHING;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -107,14 +105,21 @@ impl Paint {
 }
 
 /// Columns under headings, indented, without lines.
-pub(super) fn table(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_preset(NOTHING).set_header(headings.to_vec());
-    for row in rows {
-        table.add_row(row);
+pub(super) fn table<const COLUMNS: usize>(
+    headings: [&str; COLUMNS],
+    rows: impl IntoIterator<Item = [String; COLUMNS]>,
+) -> String {
+    let mut lines = vec![headings.map(str::to_owned)];
+    lines.extend(rows);
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
+    let widths: [usize; COLUMNS] = std::array::from_fn(width);
+    let mut text = String::new();
+    for line in &lines {
+        let cells: Vec<String> =
+            line.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        text.push_str(&format!("  {}\n", cells.join("  ").trim_end()));
     }
-    let indented = table.lines().map(|line| format!(" {}\n", line.trim_end()));
-    indented.collect()
+    text
 }
 
 /// `1 error`, `2 errors`.

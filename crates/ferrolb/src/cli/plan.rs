@@ -136,8 +136,8 @@ fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
     if !waiting.is_empty() {
         text.push_str(&paint.red(&format!("{} without an address", counted(waiting.len(), "Service"))));
         text.push('\n');
-        let why = |it: &&Assignment| vec![it.service.clone(), it.message.replace('\n', "; ")];
-        text.push_str(&table(&["SERVICE", "WHY"], waiting.iter().map(why)));
+        let why = |it: &&Assignment| [it.service.clone(), it.message.replace('\n', "; ")];
+        text.push_str(&table(["SERVICE", "WHY"], waiting.iter().map(why)));
         text.push('\n');
     }
     let mut by_pool: BTreeMap<&str, Vec<&Assignment>> =
@@ -156,9 +156,9 @@ fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
         let row = |it: &&Assignment| {
             let ips: Vec<String> = it.ips.iter().map(IpAddr::to_string).collect();
             let events: Vec<&str> = it.events.iter().map(|event| event.reason.as_str()).collect();
-            vec![it.service.clone(), ips.join(", "), events.join(", ")]
+            [it.service.clone(), ips.join(", "), events.join(", ")]
         };
-        text.push_str(&table(&["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
+        text.push_str(&table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
         text.push('\n');
     }
     text.truncate(text.trim_end().len());
