@@ -1,13 +1,7 @@
-//! FerroLB: addresses for Kubernetes Services of type LoadBalancer on bare metal.
-//!
-//! This crate is the thin shell: it reads files and talks to people. What is decided is decided in
-//! `plan`, what a resource means is said in `api`, and what an API server would say of it in
-//! `apiserver::schema`.
-
-mod cli;
+//! The one binary.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    cli::run()
+    ferrolb::cli::run()
 }

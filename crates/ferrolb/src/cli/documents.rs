@@ -9,34 +9,36 @@ use serde_saphyr::budget::Budget;
 use serde_saphyr::options::{DuplicateKeyPolicy, Options};
 
 /// What one file may hold. Reaching a limit is an error that says so.
-pub(super) const LIMITS: Limits =
+pub const LIMITS: Limits =
     Limits { file_bytes: 256 << 20, depth: 64, documents: 1_000_000, nodes: 50_000_000 };
 
-pub(super) struct Limits {
-    pub(super) file_bytes: usize,
-    pub(super) depth: usize,
-    pub(super) documents: usize,
-    pub(super) nodes: usize,
+/// See [`LIMITS`].
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub file_bytes: usize,
+    pub depth: usize,
+    pub documents: usize,
+    pub nodes: usize,
 }
 
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Document {
-    pub(super) place: Place,
-    pub(super) value: Value,
+pub struct Document {
+    pub place: Place,
+    pub value: Value,
 }
 
 /// Counted from one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) line: u64,
-    pub(super) column: u64,
+pub struct Place {
+    pub line: u64,
+    pub column: u64,
 }
 
 /// Why a file cannot be read at all.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Unreadable {
-    pub(super) place: Place,
-    pub(super) reason: String,
+pub struct Unreadable {
+    pub place: Place,
+    pub reason: String,
 }
 
 impl fmt::Display for Place {
@@ -54,7 +56,7 @@ impl fmt::Display for Unreadable {
 const START: Place = Place { line: 1, column: 1 };
 
 /// All documents that say something.
-pub(super) fn read(bytes: &[u8]) -> Result<Vec<Document>, Unreadable> {
+pub fn read(bytes: &[u8]) -> Result<Vec<Document>, Unreadable> {
     if bytes.len() > LIMITS.file_bytes {
         let reason = format!("larger than {} MiB", LIMITS.file_bytes >> 20);
         return Err(Unreadable { place: START, reason });
@@ -90,7 +92,7 @@ fn yaml(text: &str) -> Result<Vec<Document>, Unreadable> {
     })?;
     let document = |it: Spanned<Value>| Document {
         place: Place { line: it.referenced.line(), column: it.referenced.column() },
-        value: it.value,
+        value: with_whole_numbers(it.value),
     };
     Ok(documents.into_iter().map(document).collect())
 }
@@ -107,14 +109,38 @@ fn yaml_options() -> Options {
     options.budget = Some(budget);
     options.duplicate_keys = DuplicateKeyPolicy::Error;
     options.with_snippet = false;
+    // As the YAML of Kubernetes has it.
+    options.legacy_octal_numbers = true;
     options
+}
+
+/// YAML's `1e3` and `1.0` are whole numbers to Kubernetes, which goes through JSON.
+fn with_whole_numbers(value: Value) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    match value {
+        Value::Number(number) => match number.as_f64() {
+            #[allow(clippy::cast_possible_truncation)]
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
+                Value::from(float as i64)
+            }
+            _ => Value::Number(number),
+        },
+        Value::Array(items) => items.into_iter().map(with_whole_numbers).collect(),
+        Value::Object(fields) => {
+            fields.into_iter().map(|(name, value)| (name, with_whole_numbers(value))).collect()
+        }
+        other => other,
+    }
 }
 
 /// The message without the position, which is printed in front of it.
 fn one_line(message: &str) -> String {
     let mut line = message.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some(position) = line.find(" at line ") {
-        line.truncate(position);
+    // Advice to programmers ends the message of the YAML reader, a position that of the JSON reader.
+    for ending in [", set DuplicateKeyPolicy", " at line "] {
+        if let Some(position) = line.find(ending) {
+            line.truncate(position);
+        }
     }
     line
 }
@@ -203,3 +229,6 @@ impl<'de> Visitor<'de> for StrictVisitor {
         Ok(Value::Object(map))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,7 @@
 //! The command line: what can be asked, and how each question exits.
 
 mod convert;
-mod documents;
+pub mod documents;
 mod input;
 mod kinds;
 mod manifests;
@@ -101,7 +101,7 @@ enum Format {
 }
 
 /// Runs the command that was given and says how it went.
-pub(crate) fn run() -> ExitCode {
+pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
