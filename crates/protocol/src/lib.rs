@@ -1,1 +1,10 @@
+//! Protocol machines and codecs: bytes and `now` in, bytes and events out.
+//!
+//! No socket, no clock, no task, no lock and no Kubernetes is known here, so the failure of a thousand nodes
+//! is a unit test that runs in milliseconds. Every protocol of FerroLB takes the shape of [`Machine`]:
+//! BGP, BFD, ARP, NDP and membership, each in a module of its own with `packet` and `session`.
 #![forbid(unsafe_code)]
+
+pub mod machine;
+
+pub use machine::Machine;

@@ -128,10 +128,10 @@ fn a_peer_is_converted_both_ways_and_other_kinds_come_out_as_they_went_in() {
     let back = ferrolb(&["convert", "-f", "-", "--to", "v1beta1", "-o", "json"], &stored.stdout);
     assert_eq!(back.json()["spec"]["holdTime"], "1m30s");
 
-    let mixed = format!("{peer}---\napiVersion: v1\nkind: Node\nmetadata: {{name: n}}\n");
+    let mixed = format!("{peer}---\napiVersion: v1\nkind: Node\nmetadata: {{name: node-1}}\n");
     let both = ferrolb(&["convert", "-f", "-", "--to", "v1beta2", "-o", "json"], &mixed).json();
     assert_eq!(both["kind"], "List");
-    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n"}});
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-1"}});
     assert_eq!(both["items"][1], node);
     assert!(
         ferrolb(&["convert", "-f", "-", "--to", "v1beta2"], &mixed).stdout.contains("---\napiVersion: v1\n")
