@@ -13,6 +13,7 @@
 
 mod cel;
 mod check;
+mod conversions;
 mod correlate;
 mod defaulting;
 mod embedded;

@@ -10,8 +10,8 @@ use serde_json::Number;
 pub(super) enum Finding {
     /// The type and format cannot hold the number or one of its bounds: the text up to the path.
     OutOfRange(String),
-    /// What the number should be.
-    ShouldBe(String),
+    /// The number, as the comparison saw it, and what it should be.
+    ShouldBe { actual: String, text: String },
     /// The schema's `multipleOf` makes no sense.
     FactorNotPositive(String),
 }
@@ -99,7 +99,7 @@ impl Check<'_> {
         if !positive {
             return Some(Finding::FactorNotPositive(shown));
         }
-        (!multiple).then(|| Finding::ShouldBe(format!("a multiple of {shown}")))
+        (!multiple).then(|| self.should_be(native, format!("a multiple of {shown}")))
     }
 
     fn minimum(&self, minimum: f64, exclusive: bool, native: bool) -> Option<Finding> {
@@ -111,7 +111,7 @@ impl Check<'_> {
             _ => (self.float < minimum || exclusive && self.float == minimum, text::float(minimum)),
         };
         let words = if exclusive { "greater than" } else { "greater than or equal to" };
-        fails.then(|| Finding::ShouldBe(format!("{words} {shown}")))
+        fails.then(|| self.should_be(native, format!("{words} {shown}")))
     }
 
     fn maximum(&self, maximum: f64, exclusive: bool, native: bool) -> Option<Finding> {
@@ -123,6 +123,14 @@ impl Check<'_> {
             _ => (self.float > maximum || exclusive && self.float == maximum, text::float(maximum)),
         };
         let words = if exclusive { "less than" } else { "less than or equal to" };
-        fails.then(|| Finding::ShouldBe(format!("{words} {shown}")))
+        fails.then(|| self.should_be(native, format!("{words} {shown}")))
+    }
+
+    fn should_be(&self, native: bool, text: String) -> Finding {
+        let actual = match self.integer {
+            Some(integer) if native => integer.to_string(),
+            _ => text::float(self.float),
+        };
+        Finding::ShouldBe { actual, text }
     }
 }

@@ -249,6 +249,7 @@ impl<'a> Names<'a> {
     fn variable(&self, name: &str) -> Result<Known<'a>, RuleError> {
         match self.scope.iter().rev().find(|(declared, _)| *declared == name) {
             Some((_, known)) => Ok(*known),
+            None if self.functions.get_variable(name).is_some() => Ok(Known::Nothing),
             None => Err(RuleError::UndeclaredReference(name.to_owned())),
         }
     }

@@ -46,10 +46,10 @@ pub(crate) fn json(value: &Value) -> String {
     text
 }
 
-/// The shortest decimal that reads back as the same float; an exponent from 1e+21 and below 1e-4.
+/// The shortest decimal that reads back as the same float; an exponent from 1e+06 and below 1e-4.
 pub(crate) fn float(number: f64) -> String {
     let (digits, exponent) = shortest(number);
-    if number != 0.0 && !(-4..21).contains(&exponent) {
+    if number != 0.0 && !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
     }
