@@ -145,19 +145,19 @@ pub(super) fn to_cel(value: &Value, node: &Node, resource_root: bool) -> CelValu
             let mut map = HashMap::new();
             if resource {
                 for name in ["apiVersion", "kind"] {
-                    map.extend(object.get(name).map(|value| (key(name), untyped(value))));
+                    map.extend(present(object, name).map(|value| (key(name), untyped(value))));
                 }
                 let metadata = object.get("metadata").and_then(Value::as_object);
                 map.extend(metadata.map(|metadata| {
                     let names = ["name", "generateName"].into_iter();
-                    let known = names.filter_map(|name| Some((key(name), untyped(metadata.get(name)?))));
+                    let known = names.filter_map(|name| Some((key(name), untyped(present(metadata, name)?))));
                     (key("metadata"), map_value(known.collect()))
                 }));
             }
             for (name, property) in node.properties.iter() {
                 let handled = resource && matches!(name, "apiVersion" | "kind" | "metadata");
                 if let (Some(value), Some(escaped), false) =
-                    (object.get(name), super::cel::escape(name), handled)
+                    (present(object, name), super::cel::escape(name), handled)
                 {
                     map.insert(key(&escaped), to_cel(value, property, false));
                 }
@@ -185,6 +185,11 @@ pub(super) fn to_cel(value: &Value, node: &Node, resource_root: bool) -> CelValu
         }
         _ => untyped(value),
     }
+}
+
+/// To rules, a field that is `null` is one that is not there.
+fn present<'a>(object: &'a serde_json::Map<String, Value>, name: &str) -> Option<&'a Value> {
+    object.get(name).filter(|value| !value.is_null())
 }
 
 /// Texts of some formats are values of their own in rules.

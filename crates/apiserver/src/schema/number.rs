@@ -58,19 +58,15 @@ struct Check<'a> {
 impl Check<'_> {
     /// Whether the type and format can hold a value, be it the number itself or one of its bounds.
     fn range(&self, float: f64, integer: Option<i64>, what: &str) -> Vec<Finding> {
-        const I64_END: f64 = 9_223_372_036_854_775_808.0;
         let [node_type] = self.node.types.as_slice() else {
             return Vec::new();
         };
         let format = self.node.format.as_ref();
+        // What counts is the shortest decimal of a float, which near the ends of a type may be outside of it.
+        let decimal = || integer.map_or_else(|| float.to_string(), |integer| integer.to_string());
         let fits = match (node_type, format) {
-            (Type::Integer, Some(Format::Int32)) => match integer {
-                Some(integer) => i32::try_from(integer).is_ok(),
-                None => float.fract() == 0.0 && float >= f64::from(i32::MIN) && float <= f64::from(i32::MAX),
-            },
-            (Type::Integer, _) => {
-                integer.is_some() || float.fract() == 0.0 && (-I64_END..I64_END).contains(&float)
-            }
+            (Type::Integer, Some(Format::Int32)) => decimal().parse::<i32>().is_ok(),
+            (Type::Integer, _) => decimal().parse::<i64>().is_ok(),
             (Type::Number, Some(Format::Float)) => float.abs() <= f64::from(f32::MAX),
             _ => true,
         };
