@@ -1,6 +1,6 @@
 //! Values as rules see them, and the functions that convert between their types.
 
-use super::format::{self, TextFormat};
+use super::format::{self, Format, TextFormat};
 use super::node::{Additional, Node, Type};
 use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::This;
@@ -177,7 +177,7 @@ pub(super) fn to_cel(value: &Value, node: &Node, resource_root: bool) -> CelValu
             CelValue::List(Arc::new(items.iter().map(item).collect()))
         }
         Value::String(text) if !node.int_or_string => {
-            let format = node.format.as_ref().and_then(|format| format.text());
+            let format = node.format.as_ref().and_then(Format::text);
             format.and_then(|format| formatted(text, format)).unwrap_or_else(|| untyped(value))
         }
         Value::Number(number) if node.has_type(Type::Number) => {
