@@ -10,6 +10,7 @@ use super::{LIMITS, Verdict, conversions};
 use kube_cel::cel::objects::OptionalValue;
 use kube_cel::cel::{Context, ExecutionError, Program, Value as CelValue};
 use serde_json::Value;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Bytes of a message that an expression may produce.
@@ -229,10 +230,10 @@ enum Broken {
 }
 
 fn broken(rule: &Rule, place: &Place<'_>, value: &Value, context: &Context<'_>) -> Option<Broken> {
-    match rule.program.execute(context) {
+    match execute(&rule.program, context) {
         Ok(CelValue::Bool(true)) => return None,
         Ok(_) => {}
-        Err(error) => return Some(unevaluable(rule, place, &explain(&error))),
+        Err(problem) => return Some(unevaluable(rule, place, &problem)),
     }
     let computed = rule.message_program.as_ref().and_then(|program| computed_message(program, context));
     let detail = computed.unwrap_or_else(|| match &rule.message {
@@ -265,12 +266,18 @@ fn unevaluable(rule: &Rule, place: &Place<'_>, problem: &str) -> Broken {
 
 /// A message must be one line of bounded length, or it is not used.
 fn computed_message(program: &Program, context: &Context<'_>) -> Option<String> {
-    let Ok(CelValue::String(message)) = program.execute(context) else {
+    let Ok(CelValue::String(message)) = execute(program, context) else {
         return None;
     };
     let message = message.trim();
     let usable = !message.is_empty() && message.len() <= MESSAGE_BYTES_MAX && !message.contains('\n');
     usable.then(|| message.to_owned())
+}
+
+/// The evaluator is not this crate's: should it panic on some value, that is one rule that failed.
+fn execute(program: &Program, context: &Context<'_>) -> Result<CelValue, String> {
+    let evaluated = catch_unwind(AssertUnwindSafe(|| program.execute(context)));
+    evaluated.map_err(|_| "internal error".to_owned())?.map_err(|error| explain(&error))
 }
 
 fn explain(error: &ExecutionError) -> String {

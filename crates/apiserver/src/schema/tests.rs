@@ -35,6 +35,18 @@ pub(super) fn assert_errors(spec: &Value, object: Value, expected: &[&str]) {
     assert_eq!(texts(&errors), expected, "{object} against {spec}");
 }
 
+#[test]
+fn a_default_holds_nothing_that_would_be_pruned() {
+    let schema = schema(json!({
+        "type": "object",
+        "default": {"known": 1, "unknown": 2, "wrong": null},
+        "properties": {"known": {"type": "integer"}, "wrong": {"type": "string"}},
+    }));
+    let mut object = resource(json!(null));
+    schema.default(&mut object);
+    assert_eq!(object["spec"], json!({"known": 1}));
+}
+
 fn conditions() -> Value {
     json!({
         "type": "array",
