@@ -1,12 +1,10 @@
 //! A small Kubernetes API server, for any resource and for none in particular.
 //!
-//! It is to become an ordinary [tower] service, so that a Kubernetes client can be pointed at it in
-//! the same process: in tests, on a single host, in a lab. What exists of it now is [`schema`]:
+//! It is meant to be an ordinary axum router, so that a Kubernetes client can be pointed at it inside
+//! the same process: in tests, on a single host, in a lab. What exists so far is [`schema`], which is
 //! everything that an API server decides about a custom resource from its definition alone.
 //!
 //! Nothing in this crate knows what a load balancer is.
-//!
-//! [tower]: https://docs.rs/tower
 #![forbid(unsafe_code)]
 
 pub mod schema;

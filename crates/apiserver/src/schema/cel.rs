@@ -3,16 +3,14 @@
 
 use super::correlate::{Correlated, MapList};
 use super::error::FieldError;
-use super::format::{self, TextFormat};
-use super::node::{Additional, Node, Type};
+use super::node::{Additional, Node};
 use super::path::Path;
 use super::rules::{Reason, Rule};
-use super::{LIMITS, Verdict};
-use kube_cel::KubeCelExt;
-use kube_cel::cel::objects::{Key, Map, OptionalValue};
+use super::{LIMITS, Verdict, conversions};
+use kube_cel::cel::objects::OptionalValue;
 use kube_cel::cel::{Context, ExecutionError, Program, Value as CelValue};
 use serde_json::Value;
-use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 /// Bytes of a message that an expression may produce.
@@ -22,7 +20,7 @@ const OUT_OF_BUDGET: &str =
     "validation failed due to running out of cost budget, no further validation rules will be run";
 
 thread_local! {
-    static FUNCTIONS: Context<'static> = Context::default().with_all();
+    static FUNCTIONS: Context<'static> = conversions::context();
 }
 
 /// Runs with the functions that rules may call.
@@ -181,7 +179,8 @@ impl Judge<'_> {
         if place.rules.rules.is_empty() {
             return;
         }
-        let typed = |value: &Value| to_cel(value, place.typed, place.resource_root);
+        let typed = |value: &Value| conversions::to_cel(value, place.typed, place.resource_root);
+        let mistyped = conversions::mistyped(value, place.typed);
         let mut context = self.functions.new_inner_scope();
         context.add_variable_from_value("self", typed(value));
         if let Some(old) = old {
@@ -208,7 +207,11 @@ impl Judge<'_> {
                 return;
             }
             let context = if rule.optional_old_self { &optional } else { &context };
-            if let Some(error) = broken(rule, place, value, context) {
+            let broken = match &mistyped {
+                Some(problem) => Some(unevaluable(rule, place, problem)),
+                None => broken(rule, place, value, context),
+            };
+            if let Some(error) = broken {
                 match error {
                     Broken::Rule(error) if !rule.uses_old_self && unchanged.holds() => {
                         self.verdict.warnings.push(error.to_string());
@@ -227,30 +230,15 @@ enum Broken {
 }
 
 fn broken(rule: &Rule, place: &Place<'_>, value: &Value, context: &Context<'_>) -> Option<Broken> {
-    let text = rule.message.as_deref().unwrap_or(&rule.source).trim();
-    match rule.program.execute(context) {
+    match execute(&rule.program, context) {
         Ok(CelValue::Bool(true)) => return None,
         Ok(_) => {}
-        Err(error) => {
-            let detail = match explain(&error).as_str() {
-                "no such overload" => format!(
-                    "'no such overload': call arguments did not match a supported operator, function or \
-                     macro signature for rule: {text}"
-                ),
-                explained => format!("{explained} evaluating rule: {text}"),
-            };
-            let type_name = place.typed.type_name();
-            return Some(Broken::Evaluation(FieldError::invalid_text(
-                place.path.as_field(),
-                type_name,
-                &detail,
-            )));
-        }
+        Err(problem) => return Some(unevaluable(rule, place, &problem)),
     }
     let computed = rule.message_program.as_ref().and_then(|program| computed_message(program, context));
     let detail = computed.unwrap_or_else(|| match &rule.message {
         Some(message) => message.trim().to_owned(),
-        None => format!("failed rule: {text}"),
+        None => format!("failed rule: {}", rule.source.trim()),
     });
     let field = rule.place(place.path.as_field());
     let omit = matches!(place.typed.type_name(), "object" | "array");
@@ -264,14 +252,32 @@ fn broken(rule: &Rule, place: &Place<'_>, value: &Value, context: &Context<'_>) 
     }))
 }
 
+fn unevaluable(rule: &Rule, place: &Place<'_>, problem: &str) -> Broken {
+    let text = rule.message.as_deref().unwrap_or(&rule.source).trim();
+    let detail = match problem {
+        "no such overload" => format!(
+            "'no such overload': call arguments did not match a supported operator, function or macro signature for \
+             rule: {text}"
+        ),
+        problem => format!("{problem} evaluating rule: {text}"),
+    };
+    Broken::Evaluation(FieldError::invalid_text(place.path.as_field(), place.typed.type_name(), &detail))
+}
+
 /// A message must be one line of bounded length, or it is not used.
 fn computed_message(program: &Program, context: &Context<'_>) -> Option<String> {
-    let Ok(CelValue::String(message)) = program.execute(context) else {
+    let Ok(CelValue::String(message)) = execute(program, context) else {
         return None;
     };
     let message = message.trim();
     let usable = !message.is_empty() && message.len() <= MESSAGE_BYTES_MAX && !message.contains('\n');
     usable.then(|| message.to_owned())
+}
+
+/// The evaluator is not this crate's: should it panic on some value, that is one rule that failed.
+fn execute(program: &Program, context: &Context<'_>) -> Result<CelValue, String> {
+    let evaluated = catch_unwind(AssertUnwindSafe(|| program.execute(context)));
+    evaluated.map_err(|_| "internal error".to_owned())?.map_err(|error| explain(&error))
 }
 
 fn explain(error: &ExecutionError) -> String {
@@ -293,90 +299,4 @@ fn explain(error: &ExecutionError) -> String {
         ExecutionError::FunctionError { message, .. } => message.clone(),
         other => other.to_string(),
     }
-}
-
-fn to_cel(value: &Value, node: &Node, resource_root: bool) -> CelValue {
-    match value {
-        Value::Object(object) => {
-            let resource = resource_root || node.embedded_resource;
-            let mut map = HashMap::new();
-            if resource {
-                for name in ["apiVersion", "kind"] {
-                    map.extend(object.get(name).map(|value| (key(name), untyped(value))));
-                }
-                let metadata = object.get("metadata").and_then(Value::as_object);
-                map.extend(metadata.map(|metadata| {
-                    let names = ["name", "generateName"].into_iter();
-                    let known = names.filter_map(|name| Some((key(name), untyped(metadata.get(name)?))));
-                    (key("metadata"), map_value(known.collect()))
-                }));
-            }
-            for (name, property) in node.properties.iter() {
-                let handled = resource && matches!(name, "apiVersion" | "kind" | "metadata");
-                if let (Some(value), Some(escaped), false) = (object.get(name), escape(name), handled) {
-                    map.insert(key(&escaped), to_cel(value, property, false));
-                }
-            }
-            if !resource && node.properties.is_empty() {
-                let entry = |value| match &node.additional {
-                    Some(Additional::Schema(entry)) => to_cel(value, entry, false),
-                    _ => untyped(value),
-                };
-                map.extend(object.iter().map(|(name, value)| (key(name), entry(value))));
-            }
-            map_value(map)
-        }
-        Value::Array(items) => {
-            let item =
-                |item| node.items.as_deref().map_or_else(|| untyped(item), |node| to_cel(item, node, false));
-            CelValue::List(Arc::new(items.iter().map(item).collect()))
-        }
-        Value::String(text) if !node.int_or_string => {
-            let format = node.format.as_ref().and_then(|format| format.text());
-            format.and_then(|format| formatted(text, format)).unwrap_or_else(|| untyped(value))
-        }
-        Value::Number(number) if node.has_type(Type::Number) => {
-            CelValue::Float(number.as_f64().unwrap_or_default())
-        }
-        _ => untyped(value),
-    }
-}
-
-/// Texts of some formats are values of their own in rules.
-fn formatted(text: &str, format: TextFormat) -> Option<CelValue> {
-    match format {
-        TextFormat::Duration => {
-            Some(CelValue::Duration(chrono::Duration::nanoseconds(format::parse_duration_nanos(text)?)))
-        }
-        TextFormat::Date => {
-            let midnight = chrono::DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z"));
-            midnight.ok().map(CelValue::Timestamp)
-        }
-        TextFormat::DateTime => chrono::DateTime::parse_from_rfc3339(text).ok().map(CelValue::Timestamp),
-        _ => None,
-    }
-}
-
-fn untyped(value: &Value) -> CelValue {
-    match value {
-        Value::Null => CelValue::Null,
-        Value::Bool(flag) => CelValue::Bool(*flag),
-        Value::Number(number) => match number.as_i64() {
-            Some(integer) => CelValue::Int(integer),
-            None => CelValue::Float(number.as_f64().unwrap_or_default()),
-        },
-        Value::String(text) => CelValue::String(Arc::new(text.clone())),
-        Value::Array(items) => CelValue::List(Arc::new(items.iter().map(untyped).collect())),
-        Value::Object(object) => {
-            map_value(object.iter().map(|(name, value)| (key(name), untyped(value))).collect())
-        }
-    }
-}
-
-fn map_value(map: HashMap<Key, CelValue>) -> CelValue {
-    CelValue::Map(Map { map: Arc::new(map) })
-}
-
-fn key(name: &str) -> Key {
-    Key::String(Arc::new(name.to_owned()))
 }

@@ -79,7 +79,7 @@ impl Checker<'_> {
             outcome.merge(self.type_of(node, path, value));
             outcome.passed += 1;
         }
-        outcome.merge(self.combinators(node, path, value, correlated));
+        outcome.merge(self.combinators(node, path, value));
         match value {
             Value::String(string) => {
                 outcome.merge(Outcome::of(self.string(node, path, string)));
@@ -92,7 +92,7 @@ impl Checker<'_> {
             }
             Value::Number(number) => {
                 let findings = number::check(node, number);
-                outcome.errors.extend(findings.into_iter().map(|finding| self.number(path, value, finding)));
+                outcome.errors.extend(findings.into_iter().map(|finding| self.number(path, finding)));
                 outcome.passed += 2;
             }
             Value::Array(items) => {
@@ -143,15 +143,9 @@ impl Checker<'_> {
         }
     }
 
-    fn combinators(
-        &self,
-        node: &Node,
-        path: &Path<'_>,
-        value: &Value,
-        correlated: Option<&Correlated<'_>>,
-    ) -> Outcome {
+    fn combinators(&self, node: &Node, path: &Path<'_>, value: &Value) -> Outcome {
         let mut outcome = Outcome { passed: 1, ..Outcome::default() };
-        let branch = |branch| self.node(branch, path, value, correlated);
+        let branch = |branch| self.node(branch, path, value, None); // branches forgive nothing
         let quoted = || text::quote(&path.in_body());
         if !node.any_of.is_empty() {
             let (valid, telling) = pick(node.any_of.iter().map(branch), true);
@@ -216,14 +210,13 @@ impl Checker<'_> {
         refused.then(|| self.mismatch(path, format.name(), string))
     }
 
-    fn number(&self, path: &Path<'_>, value: &Value, finding: Finding) -> FieldError {
+    fn number(&self, path: &Path<'_>, finding: Finding) -> FieldError {
         match finding {
             Finding::OutOfRange(text) => self.general(&format!("{text}{}", path.in_body())),
-            Finding::ShouldBe(text) => FieldError::invalid(
-                self.field(path),
-                value,
-                &format!("{} in body should be {text}", path.in_body()),
-            ),
+            Finding::ShouldBe { actual, text } => {
+                let detail = format!("{} in body should be {text}", path.in_body());
+                FieldError::invalid_printed(self.field(path), &actual, &detail)
+            }
             Finding::FactorNotPositive(factor) => {
                 let body = path.in_body();
                 let detail = format!("factor MultipleOf declared for {body} must be positive: {factor}");

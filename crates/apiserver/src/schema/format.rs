@@ -396,7 +396,7 @@ fn is_credit_card(text: &str) -> bool {
             value / 10 + value % 10
         })
         .sum();
-    matches(&CREDIT_CARD, &digits) && sum % 10 == 0
+    matches(&CREDIT_CARD, &digits) && sum.is_multiple_of(10)
 }
 
 fn is_isbn10(text: &str) -> bool {

@@ -82,7 +82,7 @@ impl<'a> Metadata<'a> {
         let mut errors = self.generate_name(prefix);
         match self.text("name") {
             "" => errors.push(FieldError::required(self.field("name"), "name or generateName is required")),
-            given => errors.extend(self.all_invalid("name", given, name(given))),
+            given => errors.extend(self.all_invalid("name", given, &name(given))),
         }
         errors
     }
@@ -90,7 +90,7 @@ impl<'a> Metadata<'a> {
     fn generate_name(&self, prefix: fn(&str) -> Vec<String>) -> Vec<FieldError> {
         match self.text("generateName") {
             "" => Vec::new(),
-            given => self.all_invalid("generateName", given, prefix(given)),
+            given => self.all_invalid("generateName", given, &prefix(given)),
         }
     }
 
@@ -98,7 +98,7 @@ impl<'a> Metadata<'a> {
         match self.text("namespace") {
             "" if namespaced => vec![FieldError::required(self.field("namespace"), "")],
             "" => Vec::new(),
-            given if namespaced => self.all_invalid("namespace", given, names::label(given)),
+            given if namespaced => self.all_invalid("namespace", given, &names::label(given)),
             _ => vec![FieldError::forbidden(self.field("namespace"), "not allowed on this type")],
         }
     }
@@ -121,8 +121,8 @@ impl<'a> Metadata<'a> {
     fn labels(&self) -> Vec<FieldError> {
         let labels = self.texts("labels");
         let check = |(key, value): (&str, &str)| {
-            let mut errors = self.all_invalid("labels", key, names::qualified_name(key));
-            errors.extend(self.all_invalid("labels", value, names::label_value(value)));
+            let mut errors = self.all_invalid("labels", key, &names::qualified_name(key));
+            errors.extend(self.all_invalid("labels", value, &names::label_value(value)));
             errors
         };
         labels.flat_map(check).collect()
@@ -131,7 +131,7 @@ impl<'a> Metadata<'a> {
     /// The case of an annotation's key does not matter, and all of them share one limit of size.
     fn annotations(&self) -> Vec<FieldError> {
         let check =
-            |(key, _)| self.all_invalid("annotations", key, names::qualified_name(&key.to_lowercase()));
+            |(key, _)| self.all_invalid("annotations", key, &names::qualified_name(&key.to_lowercase()));
         let mut errors: Vec<_> = self.texts("annotations").flat_map(check).collect();
         let bytes: usize = self.texts("annotations").map(|(key, value)| key.len() + value.len()).sum();
         if bytes > ANNOTATIONS_BYTES_MAX {
@@ -190,7 +190,7 @@ impl<'a> Metadata<'a> {
 
     fn finalizers(&self) -> Vec<FieldError> {
         let finalizers: Vec<_> = self.list("finalizers").iter().filter_map(Value::as_str).collect();
-        let check = |name: &&str| self.all_invalid("finalizers", name, names::qualified_name(name));
+        let check = |name: &&str| self.all_invalid("finalizers", name, &names::qualified_name(name));
         let mut errors: Vec<_> = finalizers.iter().flat_map(check).collect();
         if ["orphan", "foregroundDeletion"].iter().all(|standard| finalizers.contains(standard)) {
             let detail = "finalizer orphan and foregroundDeletion cannot be both set";
@@ -244,7 +244,7 @@ impl<'a> Metadata<'a> {
         errors
     }
 
-    fn all_invalid(&self, name: &str, value: &str, problems: Vec<String>) -> Vec<FieldError> {
+    fn all_invalid(&self, name: &str, value: &str, problems: &[String]) -> Vec<FieldError> {
         problems.iter().map(|problem| self.invalid(name, value, problem)).collect()
     }
 
@@ -302,4 +302,167 @@ fn owner_json(owner: &Value) -> String {
         field("blockOwnerDeletion", None),
     ];
     format!("{{{}}}", fields.into_iter().flatten().collect::<Vec<_>>().join(","))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schema::tests::texts;
+    use serde_json::json;
+
+    #[test]
+    fn metadata_is_held_to_the_rules_for_names() {
+        let subdomain = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must \
+                     start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is \
+                     '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+        let label = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end \
+                 with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is \
+                 '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+        let key = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric \
+               character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is \
+               '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+        let value = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start \
+                 and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation \
+                 is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+        for (metadata, expected) in [
+            (json!({"name": "a.b", "namespace": "n"}), vec![]),
+            (
+                json!({"namespace": "n"}),
+                vec!["metadata.name: Required value: name or generateName is required".to_owned()],
+            ),
+            (
+                json!({"name": "A_b", "namespace": "n"}),
+                vec![format!("metadata.name: Invalid value: \"A_b\": {subdomain}")],
+            ),
+            (json!({"name": "a", "generateName": "A-", "namespace": "n"}), vec![]),
+            (
+                json!({"name": "a", "generateName": "_a", "namespace": "n"}),
+                vec![format!("metadata.generateName: Invalid value: \"_a\": {subdomain}")],
+            ),
+            (json!({"name": "a"}), vec!["metadata.namespace: Required value".to_owned()]),
+            (
+                json!({"name": "a", "namespace": "N"}),
+                vec![format!("metadata.namespace: Invalid value: \"N\": {label}")],
+            ),
+            (
+                json!({"name": "a", "namespace": "a.b"}),
+                vec!["metadata.namespace: Invalid value: \"a.b\": must not contain dots".to_owned()],
+            ),
+            (
+                json!({"name": "a", "namespace": "n", "labels": {"-a": "a_"}}),
+                vec![
+                    format!("metadata.labels: Invalid value: \"-a\": {key}"),
+                    format!("metadata.labels: Invalid value: \"a_\": {value}"),
+                ],
+            ),
+            (
+                json!({"name": "a", "namespace": "n", "labels": {"A/b": "c"}}),
+                vec![format!("metadata.labels: Invalid value: \"A/b\": prefix part {subdomain}")],
+            ),
+            (json!({"name": "a", "namespace": "n", "annotations": {"A/b": "any thing"}}), vec![]),
+            (
+                json!({"name": "a", "namespace": "n", "annotations": {"/b": ""}}),
+                vec!["metadata.annotations: Invalid value: \"/b\": prefix part must be non-empty".to_owned()],
+            ),
+            (
+                json!({"name": "a", "namespace": "n", "annotations": {"a": "x".repeat(262144)}}),
+                vec!["metadata.annotations: Too long: may not be more than 262144 bytes".to_owned()],
+            ),
+            (
+                json!({"name": "a", "namespace": "n", "labels": {"a": "x".repeat(64)}}),
+                vec![format!(
+                    "metadata.labels: Invalid value: \"{}\": must be no more than 63 bytes",
+                    "x".repeat(64)
+                )],
+            ),
+            (
+                json!({"name": "a".repeat(254), "namespace": "n"}),
+                vec![format!(
+                    "metadata.name: Invalid value: \"{}\": must be no more than 253 characters",
+                    "a".repeat(254)
+                )],
+            ),
+            (
+                json!({"name": "a", "namespace": "n", "finalizers": ["a b"]}),
+                vec![format!("metadata.finalizers: Invalid value: \"a b\": {key}")],
+            ),
+            (
+                json!({"name": "a", "namespace": "n", "ownerReferences": [{"apiVersion": "v1", "kind": "Node", "name": "x"}]}),
+                vec!["metadata.ownerReferences.uid: Invalid value: \"\": must not be empty".to_owned()],
+            ),
+        ] {
+            assert_eq!(texts(&validate(&json!({"metadata": metadata}), true)), expected, "{metadata}");
+        }
+        let errors = validate(&json!({"metadata": {"name": "a", "namespace": "n"}}), false);
+        assert_eq!(texts(&errors), ["metadata.namespace: Forbidden: not allowed on this type"]);
+    }
+
+    #[test]
+    fn an_update_must_not_change_whose_metadata_it_is() {
+        let old = json!({"name": "a", "uid": "u", "resourceVersion": "1", "generation": 2, "deletionTimestamp": "2026-01-01T00:00:00Z"});
+        for (name, value, expected) in [
+            ("resourceVersion", json!("1"), None),
+            (
+                "resourceVersion",
+                json!(""),
+                Some(r#"metadata.resourceVersion: Invalid value: "": must be specified for an update"#),
+            ),
+            ("name", json!("b"), Some(r#"metadata.name: Invalid value: "b": field is immutable"#)),
+            ("uid", json!("v"), Some(r#"metadata.uid: Invalid value: "v": field is immutable"#)),
+            ("generation", json!(1), Some("metadata.generation: Invalid value: 1: must not be decremented")),
+            (
+                "deletionTimestamp",
+                json!(null),
+                Some("metadata.deletionTimestamp: Invalid value: null: field is immutable"),
+            ),
+            (
+                "finalizers",
+                json!(["a/b"]),
+                Some(
+                    r#"metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{"a/b"}"#,
+                ),
+            ),
+        ] {
+            let mut new = old.clone();
+            new[name] = value;
+            let errors = validate_update(&json!({"metadata": new}), &json!({"metadata": old}));
+            assert_eq!(texts(&errors), expected.into_iter().collect::<Vec<_>>(), "{name}");
+        }
+    }
+
+    #[test]
+    fn metadata_of_wrong_types_cannot_be_decoded() {
+        for (metadata, expected) in [
+            (json!({"name": "a", "labels": {"a": "b"}, "creationTimestamp": null}), None),
+            (json!([]), Some("json: cannot unmarshal array into Go value of type v1.ObjectMeta")),
+            (
+                json!({"name": 1}),
+                Some("json: cannot unmarshal number into Go struct field ObjectMeta.name of type string"),
+            ),
+            (
+                json!({"labels": {"a": 1}}),
+                Some("json: cannot unmarshal number into Go struct field ObjectMeta.labels of type string"),
+            ),
+            (
+                json!({"labels": "a"}),
+                Some(
+                    "json: cannot unmarshal string into Go struct field ObjectMeta.labels of type map[string]string",
+                ),
+            ),
+            (
+                json!({"generation": 1.5}),
+                Some(
+                    "json: cannot unmarshal number 1.5 into Go struct field ObjectMeta.generation of type int64",
+                ),
+            ),
+            (
+                json!({"ownerReferences": [{"controller": "x"}]}),
+                Some(
+                    "json: cannot unmarshal string into Go struct field OwnerReference.ownerReferences.controller of type bool",
+                ),
+            ),
+        ] {
+            assert_eq!(decode_error(&metadata).as_deref(), expected);
+        }
+    }
 }

@@ -13,6 +13,7 @@
 
 mod cel;
 mod check;
+mod conversions;
 mod correlate;
 mod defaulting;
 mod embedded;
@@ -47,6 +48,7 @@ pub const LIMITS: Limits = Limits {
     schema_depth: 64,
     object_depth: 128,
     rule_bytes: 16 << 10,
+    rule_depth: 32,
     rule_evaluations: 100_000,
     errors: 1_000,
 };
@@ -60,6 +62,9 @@ pub struct Limits {
     pub object_depth: usize,
     /// Length of a CEL expression; a schema with a longer one cannot be used.
     pub rule_bytes: usize,
+    /// Levels of operators and calls inside a CEL expression; a schema with a deeper one cannot be used.
+    /// Evaluation takes up to 40 KiB of the caller's stack for each.
+    pub rule_depth: usize,
     /// Rules evaluated for one object; beyond that the object is invalid.
     pub rule_evaluations: usize,
     /// Errors reported for one object; one more says that there are more.
@@ -194,3 +199,10 @@ fn exceeds(value: &Value, levels: usize) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod rule_tests;
+#[cfg(test)]
+mod tests;

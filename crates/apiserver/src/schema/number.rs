@@ -10,8 +10,8 @@ use serde_json::Number;
 pub(super) enum Finding {
     /// The type and format cannot hold the number or one of its bounds: the text up to the path.
     OutOfRange(String),
-    /// What the number should be.
-    ShouldBe(String),
+    /// The number, as the comparison saw it, and what it should be.
+    ShouldBe { actual: String, text: String },
     /// The schema's `multipleOf` makes no sense.
     FactorNotPositive(String),
 }
@@ -58,19 +58,15 @@ struct Check<'a> {
 impl Check<'_> {
     /// Whether the type and format can hold a value, be it the number itself or one of its bounds.
     fn range(&self, float: f64, integer: Option<i64>, what: &str) -> Vec<Finding> {
-        const I64_END: f64 = 9_223_372_036_854_775_808.0;
         let [node_type] = self.node.types.as_slice() else {
             return Vec::new();
         };
         let format = self.node.format.as_ref();
+        // What counts is the shortest decimal of a float, which near the ends of a type may be outside of it.
+        let decimal = || integer.map_or_else(|| float.to_string(), |integer| integer.to_string());
         let fits = match (node_type, format) {
-            (Type::Integer, Some(Format::Int32)) => match integer {
-                Some(integer) => i32::try_from(integer).is_ok(),
-                None => float.fract() == 0.0 && float >= f64::from(i32::MIN) && float <= f64::from(i32::MAX),
-            },
-            (Type::Integer, _) => {
-                integer.is_some() || float.fract() == 0.0 && (-I64_END..I64_END).contains(&float)
-            }
+            (Type::Integer, Some(Format::Int32)) => decimal().parse::<i32>().is_ok(),
+            (Type::Integer, _) => decimal().parse::<i64>().is_ok(),
             (Type::Number, Some(Format::Float)) => float.abs() <= f64::from(f32::MAX),
             _ => true,
         };
@@ -99,7 +95,7 @@ impl Check<'_> {
         if !positive {
             return Some(Finding::FactorNotPositive(shown));
         }
-        (!multiple).then(|| Finding::ShouldBe(format!("a multiple of {shown}")))
+        (!multiple).then(|| self.should_be(native, format!("a multiple of {shown}")))
     }
 
     fn minimum(&self, minimum: f64, exclusive: bool, native: bool) -> Option<Finding> {
@@ -111,7 +107,7 @@ impl Check<'_> {
             _ => (self.float < minimum || exclusive && self.float == minimum, text::float(minimum)),
         };
         let words = if exclusive { "greater than" } else { "greater than or equal to" };
-        fails.then(|| Finding::ShouldBe(format!("{words} {shown}")))
+        fails.then(|| self.should_be(native, format!("{words} {shown}")))
     }
 
     fn maximum(&self, maximum: f64, exclusive: bool, native: bool) -> Option<Finding> {
@@ -123,6 +119,14 @@ impl Check<'_> {
             _ => (self.float > maximum || exclusive && self.float == maximum, text::float(maximum)),
         };
         let words = if exclusive { "less than" } else { "less than or equal to" };
-        fails.then(|| Finding::ShouldBe(format!("{words} {shown}")))
+        fails.then(|| self.should_be(native, format!("{words} {shown}")))
+    }
+
+    fn should_be(&self, native: bool, text: String) -> Finding {
+        let actual = match self.integer {
+            Some(integer) if native => integer.to_string(),
+            _ => text::float(self.float),
+        };
+        Finding::ShouldBe { actual, text }
     }
 }

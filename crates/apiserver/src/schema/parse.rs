@@ -5,7 +5,7 @@ use super::format::Format;
 use super::node::{Additional, ListType, Node, NumberBounds, Properties, StringBounds, Type};
 use super::pattern::Pattern;
 use super::rules::{Rule, RuleError};
-use super::{LIMITS, prune};
+use super::{LIMITS, defaulting, prune};
 use serde_json::{Map, Value};
 
 /// Why a schema cannot be used.
@@ -61,10 +61,11 @@ pub(super) fn parse(schema: &Value) -> Result<Node, SchemaError> {
     Ok(root)
 }
 
-/// A default never brings in a field that the schema does not know.
+/// A default never brings in what would be pruned from an object.
 fn prune_defaults(node: &mut Node) {
     if let Some(mut default) = node.default.take() {
         prune::drop_unknown(&mut default, node);
+        defaulting::drop_nulls(&mut default, node);
         node.default = Some(default);
     }
     node.properties.iter_mut().for_each(prune_defaults);

@@ -48,6 +48,9 @@ pub enum RuleError {
     /// The expression is longer than [`LIMITS`] allow.
     #[error("expression is longer than {} bytes", LIMITS.rule_bytes)]
     TooLong,
+    /// The expression nests deeper than [`LIMITS`] allow.
+    #[error("expression is nested deeper than {} levels", LIMITS.rule_depth)]
+    TooDeep,
     /// The expression is no CEL.
     #[error("compilation failed: {0}")]
     Syntax(String),
@@ -130,11 +133,48 @@ impl Rule {
     }
 }
 
+/// Stack for the parser, which needs kilobytes for each level of the deepest expression that fits in a rule.
+const PARSER_STACK_BYTES: usize = 512 << 20;
+
+/// Parses apart from the caller's stack, and lets through only what can be evaluated on it.
 fn compile(source: &str) -> Result<Program, RuleError> {
     if source.len() > LIMITS.rule_bytes {
         return Err(RuleError::TooLong);
     }
-    Program::compile(source).map_err(|errors| RuleError::Syntax(errors.to_string()))
+    let parse = || {
+        let program = Program::compile(source).map_err(|errors| RuleError::Syntax(errors.to_string()))?;
+        if depth(program.expression()) > LIMITS.rule_depth { Err(RuleError::TooDeep) } else { Ok(program) }
+    };
+    // The parser panics on some of what it finds too deep.
+    std::thread::scope(|scope| {
+        let parser = std::thread::Builder::new().stack_size(PARSER_STACK_BYTES).spawn_scoped(scope, parse);
+        parser.ok().and_then(|parser| parser.join().ok()).unwrap_or(Err(RuleError::TooDeep))
+    })
+}
+
+fn depth(expression: &IdedExpr) -> usize {
+    let operands: Vec<&IdedExpr> = match &expression.expr {
+        Expr::Select(select) => vec![&select.operand],
+        Expr::Call(call) => call.target.as_deref().into_iter().chain(&call.args).collect(),
+        Expr::List(list) => list.elements.iter().collect(),
+        Expr::Map(map) => entries(map.entries.iter().map(|entry| &entry.expr)),
+        Expr::Struct(structure) => entries(structure.entries.iter().map(|entry| &entry.expr)),
+        Expr::Comprehension(comprehension) => {
+            let ComprehensionExpr { iter_range, accu_init, loop_cond, loop_step, result, .. } =
+                &**comprehension;
+            vec![iter_range, accu_init, loop_cond, loop_step, result]
+        }
+        Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => Vec::new(),
+    };
+    1 + operands.into_iter().map(depth).max().unwrap_or_default()
+}
+
+fn entries<'a>(entries: impl Iterator<Item = &'a EntryExpr>) -> Vec<&'a IdedExpr> {
+    let expressions = entries.flat_map(|entry| match entry {
+        EntryExpr::StructField(field) => vec![&field.value],
+        EntryExpr::MapEntry(entry) => vec![&entry.key, &entry.value],
+    });
+    expressions.collect()
 }
 
 /// `.a.b` or `['a'].b`, as a list of names.
@@ -198,29 +238,18 @@ impl<'a> Names<'a> {
                 }
             }
             Expr::Comprehension(comprehension) => self.comprehension(comprehension)?,
-            Expr::List(list) => {
-                for element in &list.elements {
-                    self.expression(element)?;
-                }
+            Expr::List(list) => self.all(list.elements.iter())?,
+            Expr::Map(map) => self.all(entries(map.entries.iter().map(|entry| &entry.expr)))?,
+            Expr::Struct(structure) => {
+                self.all(entries(structure.entries.iter().map(|entry| &entry.expr)))?;
             }
-            Expr::Map(map) => self.entries(map.entries.iter().map(|entry| &entry.expr))?,
-            Expr::Struct(structure) => self.entries(structure.entries.iter().map(|entry| &entry.expr))?,
             Expr::Literal(_) | Expr::Unspecified => {}
         }
         Ok(Known::Nothing)
     }
 
-    fn entries(&mut self, entries: impl Iterator<Item = &'a EntryExpr>) -> Result<(), RuleError> {
-        for entry in entries {
-            match entry {
-                EntryExpr::StructField(field) => self.expression(&field.value)?,
-                EntryExpr::MapEntry(entry) => {
-                    self.expression(&entry.key)?;
-                    self.expression(&entry.value)?
-                }
-            };
-        }
-        Ok(())
+    fn all(&mut self, expressions: impl IntoIterator<Item = &'a IdedExpr>) -> Result<(), RuleError> {
+        expressions.into_iter().try_for_each(|expression| self.expression(expression).map(|_| ()))
     }
 
     fn comprehension(&mut self, comprehension: &'a ComprehensionExpr) -> Result<(), RuleError> {
@@ -249,6 +278,7 @@ impl<'a> Names<'a> {
     fn variable(&self, name: &str) -> Result<Known<'a>, RuleError> {
         match self.scope.iter().rev().find(|(declared, _)| *declared == name) {
             Some((_, known)) => Ok(*known),
+            None if self.functions.get_variable(name).is_some() => Ok(Known::Nothing),
             None => Err(RuleError::UndeclaredReference(name.to_owned())),
         }
     }

@@ -46,10 +46,10 @@ pub(crate) fn json(value: &Value) -> String {
     text
 }
 
-/// The shortest decimal that reads back as the same float; an exponent from 1e+21 and below 1e-4.
+/// The shortest decimal that reads back as the same float; an exponent from 1e+06 and below 1e-4.
 pub(crate) fn float(number: f64) -> String {
     let (digits, exponent) = shortest(number);
-    if number != 0.0 && !(-4..21).contains(&exponent) {
+    if number != 0.0 && !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{digits}e{sign}{:02}", exponent.unsigned_abs());
     }
@@ -164,10 +164,11 @@ mod tests {
             (json!(4294967296i64), "4294967296", "4294967296"),
             (json!(1.5), "1.5", "1.5"),
             (json!(1e21), "1e+21", "1e+21"),
-            (json!(1e20), "100000000000000000000", "100000000000000000000"),
+            (json!(1e20), "1e+20", "100000000000000000000"),
+            (json!(999999.5), "999999.5", "999999.5"),
             (json!(0.00001), "1e-05", "0.00001"),
             (json!(1.5e-9), "1.5e-09", "1.5e-9"),
-            (json!(18446744073709551615u64), "18446744073709552000", "18446744073709552000"),
+            (json!(18446744073709551615u64), "1.8446744073709552e+19", "18446744073709552000"),
             (json!(null), "null", "null"),
             (
                 json!({"b": 1, "a": [true, "x&y"]}),
