@@ -91,11 +91,15 @@ impl Allocator {
         self.gone_pools.extend(old.iter().map(|state| state.config.name.clone()));
     }
 
-    /// Takes back what the status says, if the rules allow it, and says whether they do. Who may use a pool is
-    /// no question here: an address stays with its holder until the holder is converged.
+    /// Takes back what the status says, if the Service holds nothing and the rules allow it. Who may use a pool
+    /// is no question here: an address stays with its holder until the holder is converged.
+    ///
+    /// Claiming for all Services comes before converging any of them, so that nobody is given what the
+    /// status of another one says.
     pub fn claim(&mut self, service: &Service) -> bool {
         let is_ours = self.options.handles(service) && service.service_type == ServiceType::LoadBalancer;
-        is_ours && self.hold_recorded(&Tenant::of(service), service)
+        let holds_nothing = self.holding(&service.key).is_none();
+        is_ours && holds_nothing && self.hold_recorded(&Tenant::of(service), service)
     }
 
     pub(super) fn hold_recorded(&mut self, tenant: &Tenant<'_>, service: &Service) -> bool {
@@ -187,7 +191,7 @@ impl Allocator {
     }
 
     /// The rules of sharing. A sole holder may change its own key in place.
-    fn can_use(&self, tenant: &Tenant<'_>, address: IpAddr) -> Result<(), AllocationError> {
+    pub(super) fn can_use(&self, tenant: &Tenant<'_>, address: IpAddr) -> Result<(), AllocationError> {
         let Some(state) = self.addresses.get(&address) else { return Ok(()) };
         let is_other = |holder: &&Arc<ServiceKey>| holder.as_ref() != tenant.key;
         if !state.key.is_compatible_with(&tenant.sharing)
