@@ -93,9 +93,6 @@ impl Allocator {
 
     /// Takes back what the status says, if the Service holds nothing and the rules allow it. Who may use a pool
     /// is no question here: an address stays with its holder until the holder is converged.
-    ///
-    /// Claiming for all Services comes before converging any of them, so that nobody is given what the
-    /// status of another one says.
     pub fn claim(&mut self, service: &Service) -> bool {
         let is_ours = self.options.handles(service) && service.service_type == ServiceType::LoadBalancer;
         let holds_nothing = self.holding(&service.key).is_none();

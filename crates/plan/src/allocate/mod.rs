@@ -42,12 +42,10 @@ use crate::snapshot::Service;
 pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[Service]) -> Vec<Decision> {
     let mut allocator = Allocator::new(options.clone());
     allocator.set_pools(pools.clone());
+    allocator.claim_all(services);
 
     let mut order: Vec<usize> = (0..services.len()).collect();
     order.sort_by_key(|&index| Reverse(services[index].ingress.len()));
-    for &index in &order {
-        allocator.claim(&services[index]);
-    }
 
     let mut decisions: Vec<Option<Decision>> = vec![None; services.len()];
     loop {

@@ -60,6 +60,10 @@ impl<'a> Tenant<'a> {
             wanted_pool: ADDRESS_POOL.of(service),
         }
     }
+
+    pub(super) fn accepts_pool(&self, name: &str) -> bool {
+        self.wanted_pool.is_empty() || self.wanted_pool == name
+    }
 }
 
 /// Two Services may use one address if both have the same of these and it names something to share.

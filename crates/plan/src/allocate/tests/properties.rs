@@ -143,9 +143,7 @@ impl World {
     fn reprocess(&mut self) {
         let mut order: Vec<ServiceKey> = self.services.keys().cloned().collect();
         order.sort_by_key(|key| Reverse(self.services[key].ingress.len()));
-        order.iter().for_each(|key| {
-            self.allocator.claim(&self.services[key]);
-        });
+        self.allocator.claim_all(self.services.values());
         for passes in 0.. {
             assert!(passes < 50, "it never ends");
             let mut world_changed = false;

@@ -19,9 +19,7 @@ impl Cluster {
     fn reprocess(&mut self) -> Vec<String> {
         let mut events = Vec::new();
         self.services.sort_by_key(|service| Reverse(service.ingress.len()));
-        for service in &self.services {
-            self.allocator.claim(service);
-        }
+        self.allocator.claim_all(&self.services);
         loop {
             let mut world_changed = false;
             for service in &mut self.services {
