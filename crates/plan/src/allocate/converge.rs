@@ -2,7 +2,6 @@
 //!
 //! The status is the only memory: what it says is kept if the rules still allow it, given back if not.
 
-use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
@@ -54,37 +53,8 @@ impl Allocator {
         }
     }
 
-    /// Takes back what the statuses say, before any Service is converged: at a start, and before every pass over
-    /// all Services. Where two statuses say the same, whoever will keep it comes before whoever will not.
-    pub fn claim_all<'a>(&mut self, services: impl IntoIterator<Item = &'a Service>) {
-        let holders = services.into_iter().filter(|service| !service.ingress.is_empty());
-        let mut holders: Vec<_> = holders.map(|service| (self.standing(service), service)).collect();
-        holders.sort_by_key(|(standing, service)| (*standing, Reverse(service.ingress.len())));
-        for (_, service) in holders {
-            self.claim(service);
-        }
-    }
-
-    fn standing(&self, service: &Service) -> Standing {
-        if self.eligibility(service).is_err() {
-            return Standing::Lost;
-        }
-        let Ok(families) = Families::of_service(service) else { return Standing::Undecided };
-        let tenant = Tenant::of(service);
-        let recorded = recorded(service);
-        let addresses: Vec<IpAddr> = recorded.iter().copied().flatten().collect();
-        let pool = self.pools().around_all(&addresses, self.pools().find(tenant.wanted_pool));
-        let is_kept = families_fit(service, &recorded, families)
-            && pool.is_some_and(|pool| {
-                self.pools().get(pool).config.admits(&service.key.namespace, tenant.labels)
-            })
-            && pool.is_some_and(|pool| tenant.accepts_pool(self.pools().name(pool)))
-            && !matches!(requested(service), Ok(Some((wanted, _))) if !is_same_set(&wanted, &addresses));
-        if is_kept { Standing::Kept } else { Standing::Lost }
-    }
-
     /// Whether the Service can have an address at all.
-    fn eligibility(&self, service: &Service) -> Result<(), Refusal> {
+    pub(super) fn eligibility(&self, service: &Service) -> Result<(), Refusal> {
         if let ServiceType::Other(other) = &service.service_type {
             return Err(Refusal::NotLoadBalancer(other.clone()));
         }
@@ -118,16 +88,6 @@ impl Allocator {
         };
         before.addresses.iter().any(is_freed) || frees_port()
     }
-}
-
-/// What the next pass over a Service will do with the addresses of its status, as far as the Service and
-/// the pools decide it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Standing {
-    Kept,
-    /// It stays in the status, although nothing can be decided.
-    Undecided,
-    Lost,
 }
 
 /// One pass over one Service. `Err` is why it ends without an address, or without what it asks for.
@@ -306,11 +266,11 @@ impl Pass<'_> {
     }
 }
 
-fn families_fit(service: &Service, recorded: &[Option<IpAddr>], families: Families) -> bool {
+pub(super) fn families_fit(service: &Service, recorded: &[Option<IpAddr>], families: Families) -> bool {
     let prefers_dual = service.ip_family_policy == IpFamilyPolicy::PreferDualStack;
     Families::of(recorded).is_ok_and(|held| held == families || (families == Families::Dual && prefers_dual))
 }
 
-fn is_same_set(a: &[IpAddr], b: &[IpAddr]) -> bool {
+pub(super) fn is_same_set(a: &[IpAddr], b: &[IpAddr]) -> bool {
     a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
 }

@@ -113,7 +113,7 @@ impl Service {
         self.with(|service| drop(service.annotations.insert(key.to_owned(), value.to_owned())))
     }
 
-    fn from_pool(self, pool: &str) -> Service {
+    fn wants_pool(self, pool: &str) -> Service {
         self.annotate("metallb.io/address-pool", pool)
     }
 

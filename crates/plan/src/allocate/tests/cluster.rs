@@ -47,12 +47,12 @@ fn cases() -> Vec<(&'static str, Service, Expect)> {
         ("both ways of asking", s().spec_ip("1.2.3.1").requests("1.2.3.1"), Refused),
         ("garbage in the spec", s().spec_ip("please sir may I have an IP"), Refused),
         ("garbage in the annotation", s().requests("please sir may I have an IP"), Refused),
-        ("an address of another pool", s().requests("1.2.3.1").from_pool("pool2"), Refused),
+        ("an address of another pool", s().requests("1.2.3.1").wants_pool("pool2"), Refused),
         ("two of one family", s().requests("1.2.3.0,1.2.3.1"), Refused),
         ("asks for a foreign address", s().status(&["1.2.3.1"]).spec_ip("1.2.3.4"), Warned(&[])),
-        ("a pool by name", s().from_pool("pool1"), Status(&["1.2.3.0"])),
-        ("changes its pool", s().status(&["1.2.3.0"]).from_pool("pool2"), Status(&["3.4.5.6"])),
-        ("an unknown pool", s().from_pool("does-not-exist"), Refused),
+        ("a pool by name", s().wants_pool("pool1"), Status(&["1.2.3.0"])),
+        ("changes its pool", s().status(&["1.2.3.0"]).wants_pool("pool2"), Status(&["3.4.5.6"])),
+        ("an unknown pool", s().wants_pool("does-not-exist"), Refused),
         ("holds a foreign address", s().status(&["2.3.4.5"]), Status(&["1.2.3.0"])),
         ("a host name in the status", s().status(&["foo.host", "10.10.10.10"]), Status(&["1.2.3.0"])),
         ("was a LoadBalancer before", s().of_type("NodePort").status(&["1.2.3.0"]), Status(&[])),
@@ -68,15 +68,15 @@ fn cases() -> Vec<(&'static str, Service, Expect)> {
         ("dual required", s().cluster(DUAL).policy(REQUIRE), Status(&["1.2.3.0", "1000::"])),
         (
             "dual required of a pool",
-            s().cluster(DUAL).policy(REQUIRE).from_pool("pool5"),
+            s().cluster(DUAL).policy(REQUIRE).wants_pool("pool5"),
             Status(&["1.2.3.0", "1000::"]),
         ),
         ("dual preferred", s().cluster(DUAL).policy(PREFER), Status(&["1.2.3.0", "1000::"])),
         ("dual preferred, not had", s().namespace("test-ns1").policy(PREFER), Status(&["7.8.9.0"])),
-        ("dual of a v4 pool", s().cluster(DUAL).policy(PREFER).from_pool("pool1"), Status(&["1.2.3.0"])),
-        ("v6 of a v6 pool", s().cluster(V6).policy(PREFER).from_pool("pool3"), Status(&["1000::"])),
-        ("v4 of a dual pool", s().cluster(V4).policy(PREFER).from_pool("pool5"), Status(&["1.2.3.0"])),
-        ("dual required, single is", s().policy(REQUIRE).from_pool("pool5"), Refused),
+        ("dual of a v4 pool", s().cluster(DUAL).policy(PREFER).wants_pool("pool1"), Status(&["1.2.3.0"])),
+        ("v6 of a v6 pool", s().cluster(V6).policy(PREFER).wants_pool("pool3"), Status(&["1000::"])),
+        ("v4 of a dual pool", s().cluster(V4).policy(PREFER).wants_pool("pool5"), Status(&["1.2.3.0"])),
+        ("dual required, single is", s().policy(REQUIRE).wants_pool("pool5"), Refused),
         ("one asked, dual is", s().cluster(DUAL).spec_ip("1.2.3.1"), Refused),
         ("one annotated, dual is", s().cluster(DUAL).requests("1.2.3.1"), Refused),
         (
@@ -213,7 +213,7 @@ fn decisions_are_in_the_order_of_the_services_and_held_addresses_come_first() {
 fn what_is_freed_on_the_way_reaches_who_waits() {
     let services = [
         service("waits").requests("1.2.3.0"),
-        service("leaves").status(&["1.2.3.0"]).from_pool("pool2"),
+        service("leaves").status(&["1.2.3.0"]).wants_pool("pool2"),
         service("shares-later").requests("3.4.5.6").shares("key").ports(&["TCP/2"]),
     ];
     let decisions = allocate(&Options::default(), &fixture(), &services);
@@ -233,9 +233,30 @@ fn what_is_freed_on_the_way_reaches_who_waits() {
         &fixture(),
         &[
             first,
-            second.status(&["1.2.3.0", "1.2.3.0"]).from_pool("pool3"),
+            second.status(&["1.2.3.0", "1.2.3.0"]).wants_pool("pool3"),
             service("x").status(&["1.2.3.1"]),
         ],
     );
     assert_eq!(decisions[0].addresses, ips(&["1.2.3.0"]));
+}
+
+#[test]
+fn of_two_statuses_with_one_address_the_one_that_stays_counts() {
+    let one = pools([pool("one", &["1.2.3.0/32"])]);
+    let given = |services: &[Service]| -> Vec<Vec<IpAddr>> {
+        allocate(&Options::default(), &one, services).into_iter().map(|decision| decision.addresses).collect()
+    };
+    let undecided = service("undecided").cluster(&["None"]).status(&["1.2.3.0"]);
+    let lost = service("lost").cluster(V6).status(&["a.host", "1.2.3.0"]);
+    let waits = service("waits").status(&["9.9.9.8", "9.9.9.9"]);
+    assert_eq!(given(&[lost, waits, undecided.clone()]), [vec![], vec![], ips(&["1.2.3.0"])]);
+
+    let kept = service("kept").shares("key").status(&["1.2.3.0"]);
+    assert_eq!(given(&[undecided.clone(), kept.clone()]), [vec![], ips(&["1.2.3.0"])]);
+    // A controller that was there when the first gave up its key comes to the same.
+    let mut allocator = allocator([pool("one", &["1.2.3.0/32"])]);
+    allocator.claim_all([&undecided.clone().shares("key").ports(&["TCP/443"]), &kept]);
+    let decision = allocator.converge(&undecided);
+    assert_eq!((decision.addresses, decision.write, decision.world_changed), (vec![], None, true));
+    assert!(allocator.converge(&kept).write.is_some_and(|write| write.ingress == ips(&["1.2.3.0"])));
 }

@@ -65,10 +65,10 @@ fn every_event_has_its_text() {
         ),
         (
             "another pool",
-            s().status(&["1.2.3.1"]).from_pool("only4"),
+            s().status(&["1.2.3.1"]).wants_pool("only4"),
             &[r#"Normal IPAllocated: Assigned IP ["2.0.0.0"]"#],
         ),
-        ("kept", s().status(&["1.2.3.1"]).from_pool("default").requests(" 1.2.3.1 "), &[]),
+        ("kept", s().status(&["1.2.3.1"]).wants_pool("default").requests(" 1.2.3.1 "), &[]),
         (
             "not enough cluster IPs",
             s().policy(REQUIRE).status(&["1.2.3.1"]),
@@ -110,7 +110,7 @@ fn every_event_has_its_text() {
         ),
         (
             "an empty current annotation wins over a deprecated one",
-            s().annotate("metallb.universe.tf/address-pool", "only4").from_pool("").of_type("ClusterIP"),
+            s().annotate("metallb.universe.tf/address-pool", "only4").wants_pool("").of_type("ClusterIP"),
             &[],
         ),
     ] {
@@ -127,10 +127,10 @@ fn every_failed_allocation_has_its_text() {
             s().requests("1.2.3.3"),
             r#"can't change sharing key for "default/s", address also in use by default/taken"#,
         ),
-        (s().from_pool("nope"), r#"unknown pool "nope""#),
-        (s().from_pool("pinned"), "pool pinned not compatible for ip assignment"),
-        (s().cluster(V6).from_pool("only4"), r#"["<nil>"] is not allowed in config"#),
-        (dual().from_pool("only4"), "no available IPs in pool only4 for dual IPFamily"),
+        (s().wants_pool("nope"), r#"unknown pool "nope""#),
+        (s().wants_pool("pinned"), "pool pinned not compatible for ip assignment"),
+        (s().cluster(V6).wants_pool("only4"), r#"["<nil>"] is not allowed in config"#),
+        (dual().wants_pool("only4"), "no available IPs in pool only4 for dual IPFamily"),
         (s().cluster(DUAL), "no available IPs"),
         (s().requests("8.8.8.8"), r#"["8.8.8.8"] is not allowed in config"#),
         (dual().requests("2.0.0.0,1000::"), r#"["2.0.0.0" "1000::"] is not allowed in config"#),
@@ -143,7 +143,7 @@ fn every_failed_allocation_has_its_text() {
             r#"requested loadBalancer IP(s) ["1.2.3.0"] does not match the ipFamily of the service"#,
         ),
         (
-            s().requests("1.2.3.0").from_pool("only4"),
+            s().requests("1.2.3.0").wants_pool("only4"),
             r#"requested loadBalancer IP(s) ["1.2.3.0"] is not compatible with requested address pool only4"#,
         ),
         (
@@ -177,7 +177,7 @@ fn every_failed_allocation_has_its_text() {
 #[test]
 fn an_exhausted_pool_is_named_if_it_was_named() {
     let pools = pools([pool("one", &["1.2.3.0/32"]).manual()]);
-    let services = [service("a").from_pool("one"), service("b").from_pool("one"), service("c")];
+    let services = [service("a").wants_pool("one"), service("b").wants_pool("one"), service("c")];
     let decisions = allocate(&Options::default(), &pools, &services);
     let failed = |service: &str, error: &str| {
         vec![format!("Warning AllocationFailed: Failed to allocate IP for {service:?}: {error}")]
@@ -196,7 +196,7 @@ fn every_decision_can_be_read() {
         (s().of_type("ClusterIP"), "a Service of type ClusterIP gets no load-balancer address"),
         (class("other"), r#"the Service asks for class "other", and no load-balancer class is handled here"#),
         (s().cluster(&[]), "the Service has no cluster IP, which decides the address family"),
-        (s().from_pool("nope"), r#"Failed to allocate IP for "default/s": unknown pool "nope""#),
+        (s().wants_pool("nope"), r#"Failed to allocate IP for "default/s": unknown pool "nope""#),
     ] {
         let decision = allocate(&Options::default(), &fixture(), &[service]).remove(0);
         assert_eq!(decision.message(), message);

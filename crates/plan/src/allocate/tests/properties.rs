@@ -13,14 +13,39 @@ use crate::allocate::request::{Tenant, requested};
 enum Step {
     /// Creates the Service or changes its spec; its status stays.
     Put(Box<Service>),
+    /// Changes nothing but how a Service shares.
+    Retune(ServiceKey, Sharing),
     Delete(ServiceKey),
     SetPools(BTreeMap<String, Pool>),
     Restart,
 }
 
+#[derive(Debug, Clone)]
+struct Sharing {
+    key: &'static str,
+    backend: Option<&'static str>,
+    ports: &'static [&'static str],
+}
+
+impl Sharing {
+    fn of(&self, service: Service) -> Service {
+        let service =
+            service.shares(self.key).ports(self.ports).with(|service| service.local_traffic_only = false);
+        self.backend.into_iter().fold(service, Service::local)
+    }
+}
+
+fn sharing() -> impl Strategy<Value = Sharing> {
+    let ports =
+        select(vec![&["TCP/80"][..], &["TCP/443"], &["TCP/80", "UDP/53"], &["UDP/53", "UDP/53"], &[]]);
+    (select(vec!["", "k", "k", "l"]), select(vec![None, None, Some("a"), Some("b")]), ports)
+        .prop_map(|(key, backend, ports)| Sharing { key, backend, ports })
+}
+
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         10 => any_service().prop_map(|service| Step::Put(Box::new(service))),
+        6 => (any_service(), sharing()).prop_map(|(service, sharing)| Step::Retune(service.key, sharing)),
         3 => any_service().prop_map(|service| Step::Delete(service.key)),
         2 => any_pools().prop_map(Step::SetPools),
         1 => Just(Step::Restart),
@@ -57,29 +82,14 @@ fn any_service() -> impl Strategy<Value = Service> {
     let name = (select(vec!["x", "y"]), select(vec!["s0", "s1", "s2", "s3"]));
     let cluster = select(vec![V4, V4, V6, DUAL, DUAL, &["None"], &[]]);
     let policy = select(vec![IpFamilyPolicy::SingleStack, PREFER, PREFER, REQUIRE]);
-    let ports =
-        select(vec![&["TCP/80"][..], &["TCP/443"], &["TCP/80", "UDP/53"], &["UDP/53", "UDP/53"], &[]]);
-    let sharing = (select(vec!["", "k", "k", "l"]), select(vec![None, None, Some("a"), Some("b")]));
     let wanted_pool = select(vec!["", "", "", "", "p0", "p1", "nope"]);
     let requested =
         select(vec!["", "", "", "", "", "10.0.0.0", "10.0.1.4", "fd00::1", "10.0.1.4,fd00::1", "x"]);
     let others = (proptest::bool::weighted(0.9), proptest::bool::weighted(0.95), any::<bool>());
-    (name, cluster, policy, ports, sharing, wanted_pool, requested, others).prop_map(
-        |(
-            (namespace, name),
-            cluster,
-            policy,
-            ports,
-            (key, backend),
-            pool,
-            requested,
-            (balances, ours, labelled),
-        )| {
-            let mut service = service(name).namespace(namespace).cluster(cluster).policy(policy).ports(ports);
-            service = service.shares(key).from_pool(pool).requests(requested);
-            if let Some(backend) = backend {
-                service = service.local(backend);
-            }
+    (name, cluster, policy, sharing(), wanted_pool, requested, others).prop_map(
+        |((namespace, name), cluster, policy, sharing, pool, requested, (balances, ours, labelled))| {
+            let service = service(name).namespace(namespace).cluster(cluster).policy(policy);
+            let mut service = sharing.of(service).wants_pool(pool).requests(requested);
             if labelled {
                 service = service.label("app", "a");
             }
@@ -108,6 +118,9 @@ impl World {
     fn apply(&mut self, step: Step) {
         let world_changed = match step {
             Step::Put(service) => self.put(*service),
+            Step::Retune(key, sharing) => {
+                self.services.get(&key).cloned().is_some_and(|service| self.put(sharing.of(service)))
+            }
             Step::Delete(key) => {
                 self.services.remove(&key);
                 self.allocator.remove(&key)
@@ -288,7 +301,7 @@ fn only_its_own_change_moves_a_service(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 1000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_rules_hold(
@@ -302,7 +315,7 @@ proptest! {
             let before = world.held();
             let changed = match &step {
                 Step::Put(service) => Some(service.key.clone()),
-                Step::Delete(key) => Some(key.clone()),
+                Step::Retune(key, _) | Step::Delete(key) => Some(key.clone()),
                 Step::SetPools(_) | Step::Restart => None,
             };
             world.apply(step);

@@ -40,17 +40,21 @@ impl Cluster {
         self.reprocess()
     }
 
+    /// Only the decision about the changed Service says whether anybody else is looked at.
     fn change(&mut self, name: &str, change: impl FnOnce(Service) -> Service) {
         let index = self.services.iter().position(|service| service.key.name == name).unwrap();
         let service = self.services.remove(index);
         self.services.insert(index, change(service));
-        self.reprocess();
+        if settle(&mut self.allocator, &mut self.services[index]).world_changed {
+            self.reprocess();
+        }
     }
 
     fn delete(&mut self, name: &str) {
         let index = self.services.iter().position(|service| service.key.name == name).unwrap();
-        assert!(self.allocator.remove(&self.services.remove(index).key), "it held something");
-        self.reprocess();
+        if self.allocator.remove(&self.services.remove(index).key) {
+            self.reprocess();
+        }
     }
 
     fn restart(&mut self) -> Vec<String> {
@@ -189,6 +193,15 @@ fn sharing_ends_and_begins_with_the_backends() {
     expect(&cluster, "", "1.2.3.0");
     cluster.change("s2", |service| service.local("db"));
     expect(&cluster, "1.2.3.0", "1.2.3.0");
+}
+
+#[test]
+fn an_address_that_becomes_shareable_lets_a_waiting_sharer_in() {
+    let mut cluster =
+        Cluster::new(one_address(), [service("s1"), service("s2").shares("key").ports(&["TCP/443"])]);
+    assert_eq!(cluster.status("s2"), "");
+    cluster.change("s1", |service| service.shares("key"));
+    assert_eq!((cluster.status("s1"), cluster.status("s2")), ("1.2.3.0".to_owned(), "1.2.3.0".to_owned()));
 }
 
 #[test]
