@@ -260,3 +260,16 @@ fn of_two_statuses_with_one_address_the_one_that_stays_counts() {
     assert_eq!((decision.addresses, decision.write, decision.world_changed), (vec![], None, true));
     assert!(allocator.converge(&kept).write.is_some_and(|write| write.ingress == ips(&["1.2.3.0"])));
 }
+
+#[test]
+fn a_second_family_that_is_freed_later_completes_who_came_first() {
+    let pools = pools([pool("dual", &["1.2.3.0/31", "1000::/128"]), pool("other", &["1001::/128"]).manual()]);
+    let services = [
+        service("first").cluster(DUAL).policy(PREFER).status(&["9.9.9.8", "9.9.9.9"]),
+        service("leaves").cluster(V6).status(&["1000::"]).wants_pool("other"),
+    ];
+    let decisions = allocate(&Options::default(), &pools, &services);
+    assert_eq!(decisions[0].addresses, ips(&["1.2.3.0", "1000::"]));
+    assert_eq!(decisions[0].write.as_ref().map(|write| &write.ingress), Some(&decisions[0].addresses));
+    assert_eq!(decisions[1].addresses, ips(&["1001::"]));
+}
