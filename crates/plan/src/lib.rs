@@ -2,6 +2,8 @@
 //!
 //! * [`config`] is what the custom resources mean once `api::parse` has read them; [`snapshot`] is the
 //!   part of the cluster's Services, Nodes and Namespaces that decisions look at.
+//! * [`range`] is arithmetic on the addresses of a pool; [`allocate`] decides which Service holds which of
+//!   them, and why another one waits.
 //!
 //! Nothing here knows a socket, a clock, a task or a Kubernetes client, and nothing is random: the same
 //! input gives the same output, whatever happened before.

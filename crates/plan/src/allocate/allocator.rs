@@ -1,7 +1,6 @@
 //! Who holds what, and the rules of taking and giving back.
 //!
-//! Nothing here decides what a Service should have; see [`choose`](super::choose) and
-//! [`converge`](super::converge) for that.
+//! Nothing here decides what a Service should have: that is for `choose` and `converge`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -9,10 +8,10 @@ use std::sync::Arc;
 
 use super::error::AllocationError;
 use super::pools::{Change, Direction, PoolId, PoolState, Pools};
-use super::request::{SharingKey, Tenant, recorded};
+use super::request::{SharingKey, Tenant};
 use crate::config::Pool;
 use crate::range::Capacity;
-use crate::snapshot::{IpFamily, Service, ServiceKey, ServicePort, ServiceType};
+use crate::snapshot::{IpFamily, Service, ServiceKey, ServicePort};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
@@ -91,24 +90,6 @@ impl Allocator {
         self.gone_pools.extend(old.iter().map(|state| state.config.name.clone()));
     }
 
-    /// Takes back what the status says, if the rules allow it, and says whether they do. Who may use a pool is
-    /// no question here: an address stays with its holder until the holder is converged.
-    pub fn claim(&mut self, service: &Service) -> bool {
-        let is_ours = self.options.handles(service) && service.service_type == ServiceType::LoadBalancer;
-        is_ours && self.hold_recorded(&Tenant::of(service), service)
-    }
-
-    pub(super) fn hold_recorded(&mut self, tenant: &Tenant<'_>, service: &Service) -> bool {
-        let Some(addresses) = recorded(service).into_iter().collect::<Option<Vec<_>>>() else { return false };
-        let preferred = self.pools().find(tenant.wanted_pool);
-        let Some(pool) = self.pools().around_all(&addresses, preferred) else { return false };
-        let is_free = self.can_have(tenant, &addresses).is_ok();
-        if is_free {
-            self.hold(tenant, pool, &addresses);
-        }
-        is_free
-    }
-
     /// Gives a Service exactly these addresses, in place of what it holds, or changes nothing.
     pub fn assign(&mut self, service: &Service, addresses: &[IpAddr]) -> Result<(), AllocationError> {
         let tenant = Tenant::of(service);
@@ -175,7 +156,7 @@ impl Allocator {
     }
 
     /// Whether these addresses are one, or one of each family, that nobody else needs for himself.
-    fn can_have(&self, tenant: &Tenant<'_>, addresses: &[IpAddr]) -> Result<(), AllocationError> {
+    pub(super) fn can_have(&self, tenant: &Tenant<'_>, addresses: &[IpAddr]) -> Result<(), AllocationError> {
         match *addresses {
             [first, second] if IpFamily::of(first) == IpFamily::of(second) => {
                 return Err(AllocationError::SameFamily { first, second });
@@ -187,7 +168,7 @@ impl Allocator {
     }
 
     /// The rules of sharing. A sole holder may change its own key in place.
-    fn can_use(&self, tenant: &Tenant<'_>, address: IpAddr) -> Result<(), AllocationError> {
+    pub(super) fn can_use(&self, tenant: &Tenant<'_>, address: IpAddr) -> Result<(), AllocationError> {
         let Some(state) = self.addresses.get(&address) else { return Ok(()) };
         let is_other = |holder: &&Arc<ServiceKey>| holder.as_ref() != tenant.key;
         if !state.key.is_compatible_with(&tenant.sharing)
@@ -207,7 +188,7 @@ impl Allocator {
     }
 
     /// Puts these addresses, which must be free for the Service, in place of what it holds.
-    fn hold(&mut self, tenant: &Tenant<'_>, pool: PoolId, addresses: &[IpAddr]) {
+    pub(super) fn hold(&mut self, tenant: &Tenant<'_>, pool: PoolId, addresses: &[IpAddr]) {
         let holding = Holding {
             pool,
             addresses: addresses.to_vec(),

@@ -26,6 +26,11 @@ impl Allocator {
         };
         let refusal = pass.run().err();
         let Pass { status, mut events, waits, .. } = pass;
+        if let Some(refusal) = &refusal
+            && let Some(reason) = refusal.event_reason()
+        {
+            events.push(Event::warning(reason, refusal.to_string()));
+        }
 
         let (addresses, pool) = self.held(&service.key).unwrap_or_default();
         let (addresses, pool) = (addresses.to_vec(), Some(pool.to_owned()).filter(|_| !addresses.is_empty()));
@@ -46,6 +51,23 @@ impl Allocator {
             world_changed,
             waits,
         }
+    }
+
+    /// Whether the Service can have an address at all.
+    pub(super) fn eligibility(&self, service: &Service) -> Result<(), Refusal> {
+        if let ServiceType::Other(other) = &service.service_type {
+            return Err(Refusal::NotLoadBalancer(other.clone()));
+        }
+        if self.pools().is_empty() {
+            return Err(Refusal::NoPools);
+        }
+        if service.cluster_ips.is_empty() && service.cluster_ip.is_empty() {
+            return Err(Refusal::NoClusterIps);
+        }
+        if service.ip_family_policy == IpFamilyPolicy::RequireDualStack && service.cluster_ips.len() < 2 {
+            return Err(Refusal::NotEnoughClusterIps { cluster_ips: service.cluster_ips.clone() });
+        }
+        Ok(())
     }
 
     /// Whether the way from `before` to what is held now may let another Service have what it waits for.
@@ -94,10 +116,10 @@ impl Pass<'_> {
         if !self.allocator.options.handles(service) {
             // It may have been ours before: a Service loses its class when it changes its type.
             self.allocator.remove(&service.key);
-            let ours = self.allocator.options.load_balancer_class.clone();
-            return Err(Refusal::OtherClass { wanted: service.load_balancer_class.clone(), ours });
+            let (wanted, ours) = (&service.load_balancer_class, &self.allocator.options.load_balancer_class);
+            return Err(Refusal::OtherClass { wanted: wanted.clone(), ours: ours.clone() });
         }
-        self.check_eligible().inspect_err(|_| self.clear())?;
+        self.allocator.eligibility(service).inspect_err(|_| self.clear())?;
         if recorded(service).is_empty() {
             self.clear();
         } else {
@@ -110,30 +132,11 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Whether the Service can have an address at all.
-    fn check_eligible(&mut self) -> Result<(), Refusal> {
-        let service = self.service;
-        if let ServiceType::Other(other) = &service.service_type {
-            return Err(Refusal::NotLoadBalancer(other.clone()));
-        }
-        if self.allocator.pools().is_empty() {
-            return Err(Refusal::NoPools);
-        }
-        if service.cluster_ips.is_empty() && service.cluster_ip.is_empty() {
-            return Err(Refusal::NoClusterIps);
-        }
-        if service.ip_family_policy == IpFamilyPolicy::RequireDualStack && service.cluster_ips.len() < 2 {
-            let cluster_ips = service.cluster_ips.clone();
-            return Err(self.refuse("not enough clusterips", Refusal::NotEnoughClusterIps { cluster_ips }));
-        }
-        Ok(())
-    }
-
     /// Keeps the addresses of the status if they are still right, and completes them to both families.
     fn keep_or_clear(&mut self) -> Result<(), Refusal> {
         let families = self.families_of_service()?;
         let recorded = recorded(self.service);
-        if !self.families_fit(&recorded, families) {
+        if !families_fit(self.service, &recorded, families) {
             self.clear();
             return Ok(());
         }
@@ -151,10 +154,9 @@ impl Pass<'_> {
         if self.is_in_unwanted_pool() {
             self.clear();
         }
-        let request = self.check_request()?;
-        let is_as_requested = |wanted: &Vec<IpAddr>| is_same_set(wanted, &addresses);
-        match &request {
-            Some(wanted) if !is_as_requested(wanted) => self.clear(),
+        // A request that cannot be read changes nothing, so that a slip of the pen takes no address away.
+        match requested(self.service).map_err(Refusal::Request)? {
+            Some((wanted, _)) if !is_same_set(&wanted, &addresses) => self.clear(),
             // Who names the addresses has them all: one more would be one too many on the next pass.
             Some(_) => {}
             None => self.complete(families),
@@ -162,40 +164,27 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// With cluster IPs that say no family, nothing is decided: the address stays, and stays held.
+    /// With cluster IPs that say no family, nothing is decided: the address stays, and stays held unless the
+    /// rules of sharing give it to others.
     fn families_of_service(&mut self) -> Result<Families, Refusal> {
         let service = self.service;
-        let lost = Families::of(&recorded(service)).err();
-        if let Some(error) = &lost {
+        if let Err(error) = Families::of(&recorded(service)) {
             let addresses = quoted_list(texts(&recorded(service)));
             let message = format!("Failed to retrieve LBIPs IPFamily for {addresses}: {error}");
             self.events.push(Event::warning("nolbIPsIPFamily", message));
         }
         Families::of_service(service).map_err(|source| {
-            self.allocator.hold_recorded(&self.tenant, service);
+            if !self.allocator.hold_recorded(&self.tenant, service) {
+                self.allocator.remove(&service.key);
+            }
             let (cluster_ips, cluster_ip) = (service.cluster_ips.clone(), service.cluster_ip.clone());
-            self.refuse("noclusterIPsIPFamily", Refusal::ClusterFamily { cluster_ips, cluster_ip, source })
+            Refusal::ClusterFamily { cluster_ips, cluster_ip, source }
         })
     }
 
-    fn families_fit(&self, recorded: &[Option<IpAddr>], families: Families) -> bool {
-        let prefers_dual = self.service.ip_family_policy == IpFamilyPolicy::PreferDualStack;
-        Families::of(recorded)
-            .is_ok_and(|held| held == families || (families == Families::Dual && prefers_dual))
-    }
-
     fn is_in_unwanted_pool(&self) -> bool {
-        let wanted = self.tenant.wanted_pool;
         let held = self.allocator.held(&self.service.key);
-        !wanted.is_empty() && held.is_some_and(|(_, pool)| pool != wanted)
-    }
-
-    /// A request that cannot be read changes nothing, so that a slip of the pen takes no address away.
-    fn check_request(&mut self) -> Result<Option<Vec<IpAddr>>, Refusal> {
-        match requested(self.service) {
-            Ok(request) => Ok(request.map(|(addresses, _)| addresses)),
-            Err(error) => Err(self.refuse("LoadBalancerFailed", Refusal::Request(error))),
-        }
+        held.is_some_and(|(_, pool)| !self.tenant.accepts_pool(pool))
     }
 
     /// The second address of a Service that prefers two families, has two, and got one so far.
@@ -230,8 +219,7 @@ impl Pass<'_> {
                 self.clear();
                 self.waits = true;
                 let service = self.service.key.clone();
-                Err(self
-                    .refuse("AllocationFailed", Refusal::Allocation { service, source: Box::new(source) }))
+                Err(Refusal::Allocation { service, source: Box::new(source) })
             }
         }
     }
@@ -276,13 +264,13 @@ impl Pass<'_> {
         self.allocator.remove(&self.service.key);
         self.status = Status::FollowsHolding;
     }
-
-    fn refuse(&mut self, reason: &'static str, refusal: Refusal) -> Refusal {
-        self.events.push(Event::warning(reason, refusal.to_string()));
-        refusal
-    }
 }
 
-fn is_same_set(a: &[IpAddr], b: &[IpAddr]) -> bool {
+pub(super) fn families_fit(service: &Service, recorded: &[Option<IpAddr>], families: Families) -> bool {
+    let prefers_dual = service.ip_family_policy == IpFamilyPolicy::PreferDualStack;
+    Families::of(recorded).is_ok_and(|held| held == families || (families == Families::Dual && prefers_dual))
+}
+
+pub(super) fn is_same_set(a: &[IpAddr], b: &[IpAddr]) -> bool {
     a.iter().collect::<BTreeSet<_>>() == b.iter().collect::<BTreeSet<_>>()
 }

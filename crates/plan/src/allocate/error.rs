@@ -32,6 +32,23 @@ pub enum Refusal {
     Allocation { service: ServiceKey, source: Box<AllocationError> },
 }
 
+impl Refusal {
+    /// The reason of the warning that tells a Service's owner; `None` where there is nothing to be warned of.
+    pub fn event_reason(&self) -> Option<&'static str> {
+        match self {
+            Refusal::NotEnoughClusterIps { .. } => Some("not enough clusterips"),
+            Refusal::ClusterFamily { .. } => Some("noclusterIPsIPFamily"),
+            Refusal::Request(_) => Some("LoadBalancerFailed"),
+            Refusal::Allocation { .. } => Some("AllocationFailed"),
+            Refusal::PoolsNotLoaded
+            | Refusal::OtherClass { .. }
+            | Refusal::NotLoadBalancer(_)
+            | Refusal::NoPools
+            | Refusal::NoClusterIps => None,
+        }
+    }
+}
+
 fn other_class(wanted: Option<&str>, ours: Option<&str>) -> String {
     let named = |class: Option<&str>| {
         class.map_or("no load-balancer class".to_owned(), |class| format!("class {}", quoted(class)))

@@ -1,15 +1,21 @@
 //! Which Service holds which addresses: (pools, Services with their statuses) to decisions and refusals.
 //!
-//! [`allocate`] decides a whole cluster; [`Allocator`] is the same one step at a time, for a controller that
-//! watches. Both give the same result, because the statuses of the Services are all the memory there is.
+//! [`allocate`](allocate()) decides a whole cluster. [`Allocator`] is the same one step at a time, for a controller:
+//! [`converge`](Allocator::converge) the Service that changed, and all Services, or at least all that
+//! [wait](Decision::waits), whenever a decision says that the [world changed](Decision::world_changed), a
+//! Service that [held something](Allocator::remove) is deleted, or the pools are replaced. Before a pass over
+//! all Services comes [`claim_all`](Allocator::claim_all). Both ways end in the same world, because the
+//! statuses of the Services are all the memory there is.
 //!
 //! * `request` reads what a Service asks for, `error` is why it cannot be had, `decision` is the answer.
 //! * `allocator` keeps who holds what, `pools` finds pools and their first address that would do, in
 //!   O(log n) with the structures of `occupancy`.
-//! * `choose` picks among pools; `converge` brings one Service from what it is to what it should be.
+//! * `claim` takes back what statuses say, `converge` brings one Service from what it is to what it should
+//!   be, and `choose` picks among pools when it needs a new address.
 
 mod allocator;
 mod choose;
+mod claim;
 mod converge;
 mod decision;
 mod error;
@@ -42,12 +48,10 @@ use crate::snapshot::Service;
 pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[Service]) -> Vec<Decision> {
     let mut allocator = Allocator::new(options.clone());
     allocator.set_pools(pools.clone());
+    allocator.claim_all(services);
 
     let mut order: Vec<usize> = (0..services.len()).collect();
     order.sort_by_key(|&index| Reverse(services[index].ingress.len()));
-    for &index in &order {
-        allocator.claim(&services[index]);
-    }
 
     let mut decisions: Vec<Option<Decision>> = vec![None; services.len()];
     loop {

@@ -12,19 +12,31 @@ use crate::snapshot::{IpFamily, Service, ServiceKey, ServicePort};
 /// Written to a Service: the pool that its addresses come from.
 pub const POOL_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";
 
-const PREFIX: &str = "metallb.io/";
-const DEPRECATED_PREFIX: &str = "metallb.universe.tf/";
+/// An annotation that is read, under its current and its deprecated key.
+struct Annotation {
+    key: &'static str,
+    deprecated_key: &'static str,
+}
 
-/// The value under the current prefix if that is present at all, else under the deprecated one, else empty.
-fn annotation<'a>(service: &'a Service, suffix: &str) -> &'a str {
-    let under = |prefix: &str| service.annotations.get(&format!("{prefix}{suffix}"));
-    under(PREFIX).or_else(|| under(DEPRECATED_PREFIX)).map_or("", String::as_str)
+const DEPRECATED_PREFIX: &str = "metallb.universe.tf";
+const ADDRESS_POOL: Annotation =
+    Annotation { key: "metallb.io/address-pool", deprecated_key: "metallb.universe.tf/address-pool" };
+const ADDRESSES: Annotation =
+    Annotation { key: "metallb.io/loadBalancerIPs", deprecated_key: "metallb.universe.tf/loadBalancerIPs" };
+const SHARING: Annotation =
+    Annotation { key: "metallb.io/allow-shared-ip", deprecated_key: "metallb.universe.tf/allow-shared-ip" };
+
+impl Annotation {
+    /// The current key wins if it is present at all, even with an empty value.
+    fn of<'a>(&self, service: &'a Service) -> &'a str {
+        let under = |key: &str| service.annotations.get(key);
+        under(self.key).or_else(|| under(self.deprecated_key)).map_or("", String::as_str)
+    }
 }
 
 /// The keys that a user should rename, in name order. The prefix is compared without its slash.
 pub(super) fn deprecated_annotations(service: &Service) -> impl Iterator<Item = &String> {
-    let prefix = DEPRECATED_PREFIX.trim_end_matches('/');
-    service.annotations.keys().filter(move |key| key.starts_with(prefix))
+    service.annotations.keys().filter(|key| key.starts_with(DEPRECATED_PREFIX))
 }
 
 /// What the rules of assignment look at in a Service.
@@ -45,8 +57,12 @@ impl<'a> Tenant<'a> {
             labels: &service.labels,
             ports: &service.ports,
             sharing: SharingKey::of(service),
-            wanted_pool: annotation(service, "address-pool"),
+            wanted_pool: ADDRESS_POOL.of(service),
         }
+    }
+
+    pub(super) fn accepts_pool(&self, name: &str) -> bool {
+        self.wanted_pool.is_empty() || self.wanted_pool == name
     }
 }
 
@@ -67,7 +83,7 @@ impl SharingKey {
                 service.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
             backend = pairs.join(",");
         }
-        SharingKey { shared_name: annotation(service, "allow-shared-ip").to_owned(), backend }
+        SharingKey { shared_name: SHARING.of(service).to_owned(), backend }
     }
 
     pub(super) fn is_shareable(&self) -> bool {
@@ -88,19 +104,29 @@ pub enum Families {
 }
 
 impl Families {
-    pub(super) fn of_texts(texts: &[String]) -> Result<Families, FamilyError> {
-        let invalid = || FamilyError::Invalid(texts.to_vec());
-        let family = |text: &String| parse_address(text).map(IpFamily::of).ok_or_else(invalid);
-        match texts {
-            [single] => Ok(family(single)?.into()),
-            [first, second] if family(first)? == family(second)? => Err(FamilyError::Same(texts.to_vec())),
-            [_, _] => Ok(Families::Dual),
-            _ => Err(FamilyError::Length(texts.to_vec())),
-        }
+    /// `None` is an address that could not be read.
+    pub(super) fn of(addresses: &[Option<IpAddr>]) -> Result<Families, FamilyError> {
+        Families::of_parsed(addresses, || texts(addresses))
     }
 
-    pub(super) fn of(addresses: &[Option<IpAddr>]) -> Result<Families, FamilyError> {
-        Families::of_texts(&texts(addresses))
+    fn of_texts(texts: &[String]) -> Result<Families, FamilyError> {
+        let addresses: Vec<Option<IpAddr>> = texts.iter().map(|text| parse_address(text)).collect();
+        Families::of_parsed(&addresses, || texts.to_vec())
+    }
+
+    fn of_parsed(
+        addresses: &[Option<IpAddr>],
+        texts: impl FnOnce() -> Vec<String>,
+    ) -> Result<Families, FamilyError> {
+        match *addresses {
+            [Some(single)] => Ok(IpFamily::of(single).into()),
+            [Some(first), Some(second)] if IpFamily::of(first) == IpFamily::of(second) => {
+                Err(FamilyError::Same(texts()))
+            }
+            [Some(_), Some(_)] => Ok(Families::Dual),
+            [_] | [_, _] => Err(FamilyError::Invalid(texts())),
+            _ => Err(FamilyError::Length(texts())),
+        }
     }
 
     /// The families of the Service itself, which its cluster IPs decide.
@@ -133,7 +159,7 @@ impl fmt::Display for Families {
 
 /// The addresses a Service asks for by name, and their families. `None`: it does not.
 pub(super) fn requested(service: &Service) -> Result<Option<(Vec<IpAddr>, Families)>, RequestError> {
-    let listed = annotation(service, "loadBalancerIPs");
+    let listed = ADDRESSES.of(service);
     let single = &service.load_balancer_ip;
     let addresses = match (listed.is_empty(), single.is_empty()) {
         (true, true) => return Ok(None),
@@ -144,8 +170,7 @@ pub(super) fn requested(service: &Service) -> Result<Option<(Vec<IpAddr>, Famili
             .map(|text| parse_address(text.trim()).ok_or_else(|| RequestError::Annotation(listed.to_owned())))
             .collect::<Result<_, _>>()?,
     };
-    let texts: Vec<String> = addresses.iter().map(IpAddr::to_string).collect();
-    let families = Families::of_texts(&texts)?;
+    let families = Families::of(&addresses.iter().copied().map(Some).collect::<Vec<_>>())?;
     Ok(Some((addresses, families)))
 }
 
