@@ -47,11 +47,19 @@ pub(super) struct Holding {
     pub(super) sharing: SharingKey,
 }
 
+impl Holding {
+    /// The ports that another holder of the same address may not have.
+    fn contested_ports(&self) -> &[ServicePort] {
+        if self.sharing.is_shareable() { &self.ports } else { &[] }
+    }
+}
+
 /// One address that at least one Service holds. All its holders have the same key.
 #[derive(Debug, Clone, Default)]
 struct Address {
     key: SharingKey,
     holders: BTreeSet<Arc<ServiceKey>>,
+    /// Empty unless the key can be shared: nobody else's ports meet those of a sole holder.
     ports: HashMap<ServicePort, Arc<ServiceKey>>,
 }
 
@@ -209,7 +217,7 @@ impl Allocator {
                 state.key = holding.sharing.clone();
             }
             state.holders.insert(Arc::clone(&service));
-            let mut ports = holding.ports.clone();
+            let mut ports = holding.contested_ports().to_vec();
             ports.retain(|port| state.ports.insert(port.clone(), Arc::clone(&service)).is_none());
             let change = Change { direction: Direction::Taken, key: &holding.sharing, ports: &ports, alone };
             self.record(address, &change);
@@ -220,7 +228,7 @@ impl Allocator {
     fn free_address(&mut self, address: IpAddr, service: &Arc<ServiceKey>, holding: &Holding) {
         let Some(state) = self.addresses.get_mut(&address) else { return };
         state.holders.remove(service);
-        let mut ports = holding.ports.clone();
+        let mut ports = holding.contested_ports().to_vec();
         ports.retain(|port| state.ports.remove(port).is_some());
         let alone = state.holders.is_empty();
         if alone {

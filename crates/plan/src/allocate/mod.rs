@@ -54,18 +54,27 @@ pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[S
     order.sort_by_key(|&index| Reverse(services[index].ingress.len()));
 
     let mut decisions: Vec<Option<Decision>> = vec![None; services.len()];
-    loop {
+    for pass in 1_usize.. {
         let mut world_changed = false;
+        let held_before = count_held(&order, &decisions);
         for &index in &order {
             let decision =
                 step(&mut allocator, &services[index], decisions[index].take(), &mut world_changed);
             decisions[index] = Some(decision);
         }
+        // Without this a Service that is listed twice, each time with another spec, could go on for ever.
+        let has_progressed = pass == 1 || count_held(&order, &decisions) > held_before;
         order.retain(|&index| decisions[index].as_ref().is_some_and(|decision| decision.waits));
-        if !world_changed || order.is_empty() {
-            return decisions.into_iter().flatten().collect();
+        if !world_changed || !has_progressed || order.is_empty() {
+            break;
         }
     }
+    decisions.into_iter().flatten().collect()
+}
+
+fn count_held(order: &[usize], decisions: &[Option<Decision>]) -> usize {
+    let held = |&index: &usize| decisions[index].as_ref().map_or(0, |decision| decision.addresses.len());
+    order.iter().map(held).sum()
 }
 
 /// One more look at a Service, on top of what was decided about it so far.

@@ -273,3 +273,12 @@ fn a_second_family_that_is_freed_later_completes_who_came_first() {
     assert_eq!(decisions[0].write.as_ref().map(|write| &write.ingress), Some(&decisions[0].addresses));
     assert_eq!(decisions[1].addresses, ips(&["1001::"]));
 }
+
+#[test]
+fn a_service_that_is_listed_twice_comes_to_an_end() {
+    let pools = pools([pool("v4", &["1.2.3.0/31"])]);
+    let gets_one = service("s").cluster(DUAL).policy(PREFER);
+    let gets_none = service("s").requests("8.8.8.8");
+    let decisions = allocate(&Options::default(), &pools, &[gets_one, gets_none]);
+    assert_eq!(decisions.len(), 2);
+}

@@ -457,3 +457,29 @@ fn the_largest_pools_are_no_different() {
     assert_eq!((counters.capacity, counters.available_v6), (i64::MAX, i64::MAX - 3));
     assert!(allocator.remove(&service("last").key));
 }
+
+#[test]
+fn extreme_input_is_only_input() {
+    let nameless = pool("", &["0.0.0.0/0", "::/0", "0.0.0.0/0", "255.255.255.255/32"]).avoiding_buggy();
+    let empty = pool("empty", &[]).pinned(i64::MIN, &[""], None);
+    let ports: Vec<String> = (-1..5000).map(|number| format!("/{number}")).collect();
+    let ports: Vec<&str> = ports.iter().map(String::as_str).collect();
+    let busy =
+        |name: &str| service(name).namespace("").shares("\n").ports(&ports).cluster(DUAL).policy(PREFER);
+    let services = [
+        busy(""),
+        busy("1").requests("255.255.255.254,ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+        busy("2").requests(","),
+        busy("3").wants_pool("empty"),
+        busy("4").status(&["", "::", "::", "0.0.0.0"]),
+        busy("5").with(|service| service.local_traffic_only = true),
+        busy("").status(&["0.0.0.1"]),
+    ];
+    let pools = pools([nameless, empty]);
+    let decisions = allocate(&Options::default(), &pools, &services);
+    let addresses = |index: usize| decisions[index].addresses.clone();
+    assert_eq!(addresses(1), ips(&["255.255.255.254", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"]));
+    assert_eq!((addresses(2), addresses(3)), (vec![], vec![]));
+    assert!(decisions.iter().all(|decision| !decision.message().is_empty()));
+    assert!(allocate(&Options::default(), &pools, &[]).is_empty());
+}
