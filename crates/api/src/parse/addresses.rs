@@ -19,9 +19,8 @@ pub enum AddressError {
     #[error("invalid IP range {}: start IP {} is after the end IP {}",
         quoted(.range), quoted(&.start.to_string()), quoted(&.end.to_string()))]
     RangeReversed { range: String, start: IpAddr, end: IpAddr },
-    #[error("invalid IP range {}: start IP {} and end IP {} are not of the same family",
-        quoted(.range), quoted(&.start.to_string()), quoted(&.end.to_string()))]
-    RangeOfTwoFamilies { range: String, start: IpAddr, end: IpAddr },
+    #[error("invalid IP range {}: start and end IPs must be the same family", quoted(.0))]
+    RangeOfTwoFamilies(String),
 }
 
 /// The fewest aligned prefixes, ascending, that cover what `text` says.
@@ -46,7 +45,7 @@ fn range(text: &str, start_text: &str, end_text: &str) -> Result<Vec<IpNet>, Add
         return Err(AddressError::RangeEnd { range, end: end_text.to_owned() });
     };
     if start.is_ipv4() != end.is_ipv4() {
-        return Err(AddressError::RangeOfTwoFamilies { range, start, end });
+        return Err(AddressError::RangeOfTwoFamilies(range));
     }
     if start > end {
         return Err(AddressError::RangeReversed { range, start, end });

@@ -14,15 +14,17 @@ pub(super) fn check(peers: &[BGPPeer], nodes: &[Node], findings: &mut Findings) 
     if peers.len() < 2 {
         return;
     }
-    let mut traits: Vec<PeerTraits> = Vec::with_capacity(peers.len());
+    let subjects: Vec<Subject> = peers.iter().map(|peer| Subject::of("BGPPeer", &peer.metadata)).collect();
+    let mut traits: Vec<Option<PeerTraits>> = peers.iter().map(|_| None).collect();
     let mut numbers = Numbers::default();
-    for peer in peers {
-        let subject = Subject::of("BGPPeer", &peer.metadata);
-        if let Some(new) = PeerTraits::of(peer, &subject, nodes, &mut numbers, findings) {
-            for earlier in &traits {
-                new.check_against(earlier, &subject, findings);
-            }
-            traits.push(new);
+    for new in 1..peers.len() {
+        // Of a pair the later one is looked at first; only the first peer is nobody's later one.
+        for index in if new == 1 { vec![1, 0] } else { vec![new] } {
+            traits[index] = PeerTraits::of(&peers[index], &subjects[index], nodes, &mut numbers, findings);
+        }
+        let Some(later) = &traits[new] else { continue };
+        for earlier in traits[..new].iter().flatten() {
+            later.check_against(earlier, &subjects[new], findings);
         }
     }
 }

@@ -6,7 +6,9 @@ use ipnet::IpNet;
 use plan::config::{AddressEntry, Pool, Scope};
 use plan::snapshot::Namespace;
 
-use super::selectors::{Duplicate, compile_list, duplicate_selectors, plain_selector, repeated};
+use super::selectors::{
+    Duplicate, compile_list, duplicate_selectors, plain_selector, repeated, spelled_out_selector,
+};
 use super::{Findings, PoolError, Rule, Subject, Warning, addresses};
 use crate::metallb::{IPAddressPool, ServiceAllocation};
 
@@ -99,7 +101,7 @@ impl PoolReader<'_> {
         let pool = self.subject.name.clone();
         let namespace_selectors =
             compile_list(&allocation.namespace_selectors, NAMESPACE_SELECTORS, |field, error, selector| {
-                let (pool, selector) = (pool.clone(), plain_selector(selector));
+                let (pool, selector) = (pool.clone(), spelled_out_selector(selector));
                 self.refuse(field, PoolError::NamespaceSelector { error, selector, pool });
             });
         let service_selectors =

@@ -224,9 +224,9 @@ pub enum AggregationError {
     WithServiceSelectors(String),
     #[error("serviceSelectors and aggregationLengthV6 are mutually exclusive, both cannot be set in {0}")]
     WithServiceSelectorsV6(String),
-    #[error("invalid aggregation length {} for IPv4", quoted(&.0.to_string()))]
+    #[error("invalid aggregation length {0} for IPv4")]
     TooLong(i32),
-    #[error("invalid aggregation length {} for IPv6", quoted(&.0.to_string()))]
+    #[error("invalid aggregation length {0} for IPv6")]
     TooLongV6(i32),
     // The number is the IPv4 length even when it is the IPv6 length that does not fit; people match on the text.
     #[error(

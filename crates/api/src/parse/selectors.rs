@@ -1,7 +1,9 @@
 //! Label selectors: Kubernetes' own rules for keys, values and operators, and the rule that nothing may
 //! be said twice.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
 
 use plan::quote::{quoted, quoted_list};
 use plan::selector::{Operator, Requirement, Selector};
@@ -76,37 +78,47 @@ pub(super) fn compile_list(
 /// Everything that a list of selectors says twice, in the order in which it is looked for.
 pub(super) fn duplicate_selectors(list: &'static str, selectors: &[LabelSelector]) -> Vec<Duplicate> {
     let selectors: Vec<LabelSelector> = selectors.iter().map(with_sorted_values).collect();
+    let twice = repeated(&selectors, selector_identity);
     let mut found = Vec::new();
-    for selector in &selectors {
-        for expression in &selector.match_expressions {
-            let repeated = repeated(&expression.values, Clone::clone);
-            found.extend(repeated.into_iter().map(|value| Duplicate::ExpressionValue(value.clone())));
+    for (index, selector) in selectors.iter().enumerate() {
+        found.extend(duplicate_expressions(&selector.match_expressions));
+        if twice.contains(&index) {
+            found.push(Duplicate::Selector { list, selector: quoted_selector(selector) });
         }
-        let repeated = repeated(&selector.match_expressions, expression_identity);
-        found.extend(repeated.into_iter().map(|twice| Duplicate::Expression(quoted_expression(twice))));
     }
-    let repeated = repeated(&selectors, selector_identity);
-    found.extend(
-        repeated.into_iter().map(|twice| Duplicate::Selector { list, selector: quoted_selector(twice) }),
-    );
+    found
+}
+
+/// The values of every expression are sorted.
+fn duplicate_expressions(expressions: &[LabelSelectorRequirement]) -> Vec<Duplicate> {
+    let twice = repeated(expressions, expression_identity);
+    let mut found = Vec::new();
+    for (index, expression) in expressions.iter().enumerate() {
+        let values = repeated(&expression.values, Clone::clone);
+        found.extend(values.into_iter().map(|at| Duplicate::ExpressionValue(expression.values[at].clone())));
+        if twice.contains(&index) {
+            found.push(Duplicate::Expression(quoted_expression(expression)));
+        }
+    }
     found
 }
 
 pub(super) fn duplicate_texts(what: &'static str, texts: &[String]) -> Vec<Duplicate> {
-    let repeated = repeated(texts, Clone::clone);
-    repeated.into_iter().map(|text| Duplicate::Text { what, text: text.clone() }).collect()
+    let twice = repeated(texts, Clone::clone);
+    twice.into_iter().map(|at| Duplicate::Text { what, text: texts[at].clone() }).collect()
 }
 
-/// The items that occur again later, each once, in the order of their first occurrence.
-pub(super) fn repeated<T, K: Eq + std::hash::Hash>(items: &[T], identity: impl Fn(&T) -> K) -> Vec<&T> {
-    let mut seen: HashMap<K, (usize, usize)> = HashMap::new();
+/// The indexes of items that occur again later, each item once, in the order of first occurrence.
+pub(super) fn repeated<T, K: Eq + Hash>(items: &[T], identity: impl Fn(&T) -> K) -> BTreeSet<usize> {
+    let mut first_indexes: HashMap<K, usize> = HashMap::new();
+    let mut twice = BTreeSet::new();
     for (index, item) in items.iter().enumerate() {
-        seen.entry(identity(item)).or_insert((index, 0)).1 += 1;
+        match first_indexes.entry(identity(item)) {
+            Entry::Occupied(first) => drop(twice.insert(*first.get())),
+            Entry::Vacant(first) => drop(first.insert(index)),
+        }
     }
-    let mut first_indexes: Vec<usize> =
-        seen.into_values().filter(|&(_, count)| count > 1).map(|(index, _)| index).collect();
-    first_indexes.sort_unstable();
-    first_indexes.into_iter().map(|index| &items[index]).collect()
+    twice
 }
 
 /// The selector as messages print it: `{map[app:nginx] [{tier In [a b]}]}`.
@@ -119,6 +131,20 @@ pub(super) fn plain_selector(selector: &LabelSelector) -> String {
         .map(|it| format!("{{{} {} [{}]}}", it.key, it.operator, it.values.join(" ")))
         .collect();
     format!("{{map[{}] [{}]}}", labels.join(" "), expressions.join(" "))
+}
+
+/// The selector as messages about namespaces print it, with the names of its fields.
+pub(super) fn spelled_out_selector(selector: &LabelSelector) -> String {
+    let labels: String =
+        selector.match_labels.iter().map(|(key, value)| format!("{key}: {value},")).collect();
+    let spelled_out = |LabelSelectorRequirement { key, operator, values }: &LabelSelectorRequirement| {
+        format!("LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{}],}},", values.join(" "))
+    };
+    let expressions: String = selector.match_expressions.iter().map(spelled_out).collect();
+    format!(
+        "&LabelSelector{{MatchLabels:map[string]string{{{labels}}},\
+         MatchExpressions:[]LabelSelectorRequirement{{{expressions}}},}}"
+    )
 }
 
 /// As [`plain_selector`], with every text in quotes.
@@ -149,7 +175,7 @@ fn expression_identity(expression: &LabelSelectorRequirement) -> (String, String
     (expression.key.clone(), expression.operator.clone(), expression.values.clone())
 }
 
-fn selector_identity(selector: &LabelSelector) -> impl Eq + std::hash::Hash + use<> {
+fn selector_identity(selector: &LabelSelector) -> impl Eq + Hash + use<> {
     let expressions: Vec<_> = selector.match_expressions.iter().map(expression_identity).collect();
     (selector.match_labels.clone(), expressions)
 }

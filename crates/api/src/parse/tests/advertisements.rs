@@ -120,7 +120,7 @@ fn every_rule_for_a_bgp_advertisement_has_its_text() {
         (
             "lengths that no address has",
             with_pool(bgp("a", &json!({"aggregationLength": 34, "aggregationLengthV6": 129}))),
-            &[r#"invalid aggregation length "34" for IPv4"#, r#"invalid aggregation length "129" for IPv6"#],
+            &["invalid aggregation length 34 for IPv4", "invalid aggregation length 129 for IPv6"],
         ),
         (
             "every selector unreadable, in order",

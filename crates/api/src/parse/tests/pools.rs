@@ -14,9 +14,11 @@ fn with_allocation(allocation: &Value) -> Vec<Value> {
 fn every_rule_for_one_pool_has_its_text() {
     let invalid = json!([{"matchExpressions": [{"key": "k", "operator": "invalid"}]}]);
     let selector = "{map[] [{k invalid []}]}";
+    let spelled_out = "&LabelSelector{MatchLabels:map[string]string{},MatchExpressions:[]LabelSelectorRequirement{\
+        LabelSelectorRequirement{Key:k,Operator:invalid,Values:[],},},}";
     let namespace_text = format!(
         "parsing address pool p: \"invalid\" is not a valid label selector operator\n\
-         invalid namespace label selector {selector} in ip pool p"
+         invalid namespace label selector {spelled_out} in ip pool p"
     );
     let service_text = format!(
         "parsing address pool p: \"invalid\" is not a valid label selector operator\n\

@@ -116,6 +116,20 @@ fn nothing_may_be_said_twice() {
             &[r#"duplicate definition of match expressions {"tier" "In" ["a" "b"]}"#],
         ),
         (
+            "everything, in the order in which it is looked for",
+            with_selectors(json!([
+                {"matchExpressions": [tiers(&["a"]), tiers(&["a"]), tiers(&["b", "b"])]}, web, web,
+                {"matchExpressions": [tiers(&["d", "c", "d", "c"])]},
+            ])),
+            &[
+                r#"duplicate definition of match expressions {"tier" "In" ["a"]}"#,
+                r#"duplicate definition of match expression value in label selector "b""#,
+                r#"duplicate definition of nodeSelectors {map["app":"web"] []}"#,
+                r#"duplicate definition of match expression value in label selector "c""#,
+                r#"duplicate definition of match expression value in label selector "d""#,
+            ],
+        ),
+        (
             "a value twice",
             with_selectors(json!([{"matchExpressions": [tiers(&["a", "a"])]}])),
             &[r#"duplicate definition of match expression value in label selector "a""#],
