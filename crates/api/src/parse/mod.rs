@@ -113,7 +113,8 @@ pub fn parse(mut objects: Objects, view: &View) -> Parsed {
 
     let config = Config { pools, peers, bfd_profiles, bgp_extras };
     cross::check(&objects, &config, &mut findings);
-    if view.role != Role::Controller {
+    if view.role == Role::Everything {
+        // What one component does not see may well be used, announced or there for another.
         cross::remark(&objects, &config, &mut findings);
     }
     Parsed { config, problems: findings.problems, warnings: findings.warnings }
