@@ -13,6 +13,7 @@ mod yaml;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -156,11 +157,12 @@ fn crds(args: &CrdsArgs) -> anyhow::Result<u8> {
         print(&yaml::stream(&manifests)?)?;
         return Ok(0);
     };
-    std::fs::create_dir_all(folder)?;
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for manifest in &manifests {
         let name = manifest.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default();
         let path = folder.join(format!("{name}.yaml"));
-        std::fs::write(&path, yaml::stream(std::slice::from_ref(manifest))?)?;
+        let text = yaml::stream(std::slice::from_ref(manifest))?;
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         eprintln!("wrote {}", path.display());
     }
     Ok(0)

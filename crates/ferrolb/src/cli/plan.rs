@@ -161,6 +161,9 @@ fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
         text.push_str(&table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
         text.push('\n');
     }
+    if text.is_empty() {
+        text.push_str("no pool and no Service of type LoadBalancer");
+    }
     text.truncate(text.trim_end().len());
     text.push('\n');
     text
