@@ -30,12 +30,12 @@ use plan::snapshot::{Namespace, Node};
 
 use crate::metallb::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 
-pub use addresses::{AddressError, address, cidr, prefixes};
+pub use addresses::AddressError;
 pub use problem::{
     AggregationError, BfdProfileError, PeerError, PeerPairError, PoolError, Problem, Remark, Rule,
     SecretError, Subject, Warning,
 };
-pub use selectors::{Duplicate, RequirementError, SelectorError, compile};
+pub use selectors::{Duplicate, RequirementError, SelectorError};
 
 /// Everything that a configuration is read from, in any order.
 #[derive(Debug, Clone, Default)]
