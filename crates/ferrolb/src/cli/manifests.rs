@@ -151,6 +151,9 @@ impl Reader<'_> {
             self.note_unknown(subject, unknown.0);
         }
         known.schema.default(value);
+        if let Some(object) = value.as_object_mut() {
+            object.remove("status"); // Who creates an object cannot give it one.
+        }
         let mut errors = metadata::validate(value, known.is_namespaced);
         if subject.namespace.is_empty() && known.is_namespaced {
             // Whoever applies the object chooses the namespace.

@@ -121,6 +121,16 @@ fn metadata_that_the_api_server_completes_is_fine() {
 }
 
 #[test]
+fn a_status_is_not_for_users_to_give() {
+    let pool =
+        format!("{POOL}spec: {{addresses: [10.0.0.0/24]}}\nstatus: {{assignedIPv4: many, color: red}}\n");
+    let (code, report) = judge(&[], &pool);
+    assert_eq!((code, messages(&report, "errors")), (0, vec![]));
+    assert_eq!(messages(&report, "warnings")[0], "unknown field \"status.color\"");
+    assert_eq!(messages(&judge(&["--strict"], &pool).1, "errors"), ["unknown field \"status.color\""]);
+}
+
+#[test]
 fn an_unknown_field_is_a_warning_or_with_strict_an_error() {
     let resources = format!(
         "{POOL}spec: {{addresses: [10.0.0.0/24], color: red}}\n---\napiVersion: v1\nkind: Service\n\
