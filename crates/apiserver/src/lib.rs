@@ -7,5 +7,8 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod path;
 pub mod schema;
 pub mod selector;
+pub mod status;
+pub mod table;
