@@ -7,7 +7,9 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod discovery;
 pub mod path;
+pub mod resource;
 pub mod schema;
 pub mod selector;
 pub mod status;

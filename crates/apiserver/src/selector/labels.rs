@@ -161,8 +161,10 @@ impl<'a> Parser<'a> {
         if key.kind != Kind::Word {
             return Err(found(key, ", expected: identifier"));
         }
-        if let Some(problem) = names::qualified_name(key.text).into_iter().reduce(join) {
-            return Err(LabelSelectorError(format!("<nil>: Invalid value: {}: {problem}", quote(key.text))));
+        let problems = names::qualified_name(key.text);
+        if !problems.is_empty() {
+            let problems = problems.join("; ");
+            return Err(LabelSelectorError(format!("<nil>: Invalid value: {}: {problems}", quote(key.text))));
         }
         let is_bare = matches!(self.peek(), Token { kind: Kind::End, .. } | Token { text: ",", .. });
         let operator = match (is_negated, is_bare) {
@@ -237,18 +239,15 @@ impl<'a> Parser<'a> {
 
 fn checked(key: &str, values: &[String]) -> Result<(), LabelSelectorError> {
     for (index, value) in values.iter().enumerate() {
-        if let Some(problem) = names::label_value(value).into_iter().reduce(join) {
-            let value = quote(value);
+        let problems = names::label_value(value);
+        if !problems.is_empty() {
+            let (value, problems) = (quote(value), problems.join("; "));
             return Err(LabelSelectorError(format!(
-                "values[{index}][{key}]: Invalid value: {value}: {problem}"
+                "values[{index}][{key}]: Invalid value: {value}: {problems}"
             )));
         }
     }
     Ok(())
-}
-
-fn join(first: String, second: String) -> String {
-    format!("{first}; {second}")
 }
 
 fn found(token: Token<'_>, expected: &str) -> LabelSelectorError {
