@@ -7,6 +7,7 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod builtin;
 pub mod discovery;
 pub mod path;
 pub mod resource;
