@@ -40,7 +40,8 @@ impl Watch {
     pub(super) fn new(cache: &Arc<Cache>, prefix: &str, since: u64) -> Result<Self, StoreError> {
         let mut state = cache.write();
         state.open()?.reachable(since)?;
-        let next_event = if since < state.revision { since + 1 } else { 0 };
+        let concerned = |event: &&Arc<Event>| event.key.starts_with(prefix);
+        let next_event = state.events_after(since).find(concerned).map_or(0, |event| event.revision);
         let watcher = state.watchers.add(prefix, next_event)?;
         drop(state);
         Ok(Self { cache: Arc::clone(cache), watcher })

@@ -2,11 +2,12 @@
 //! Whatever the file holds, the answer is its contents or what is wrong with it.
 
 use super::record::{Totals, decode, encode, length};
-use super::volume::{Database as Backend, Volume};
+use super::volume::{Database as Backend, Volume, lock};
 use crate::store::{Entry, Event, LIMITS, OpenError};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition};
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -53,18 +54,14 @@ pub(super) fn load(path: &Path) -> Result<Loaded, OpenError> {
     };
     let volume = Arc::new(Volume::open(file, path)?);
     let damaged = |reason| OpenError::Damaged { path: path.into(), reason };
-    let mut database = start(&volume).map_err(damaged)?;
-    let clean = verify(&mut database).map_err(damaged)?;
+    let (database, clean) = start(&volume).and_then(verify).map_err(damaged)?;
     let contents = read_all(&database, &volume);
-    if let Some(problem) = contents.problems.first() {
-        let more = match contents.problem_count {
-            1 => String::new(),
-            count => format!(" (and {} more)", count - 1),
-        };
-        return Err(damaged(format!("{problem}{more}")));
+    let usable = contents.summary().map_or(Ok(()), |reason| Err(damaged(reason)));
+    if let Err(error) = usable.and_then(|()| volume.release().map_err(io)) {
+        stop(database);
+        return Err(error);
     }
     let totals = totals_of(&contents.entries, contents.revision);
-    volume.release().map_err(io)?;
     Ok(Loaded { volume, database, totals, entries: contents.entries, created, repaired: !clean })
 }
 
@@ -72,14 +69,21 @@ pub(super) fn load(path: &Path) -> Result<Loaded, OpenError> {
 pub(in crate::store) fn examine(path: &Path) -> Result<Contents, OpenError> {
     let file = File::open(path).map_err(|source| OpenError::Io { path: path.into(), source })?;
     let volume = Arc::new(Volume::open(file, path)?);
-    let (clean, problem) = match start(&volume).and_then(|mut database| verify(&mut database)) {
-        Ok(clean) => (clean, None),
+    let (clean, problem) = match start(&volume).and_then(verify) {
+        Ok((database, clean)) => {
+            stop(database);
+            (clean, None)
+        }
         Err(problem) => (true, Some(problem)),
     };
     // What the verification did to the database it did in memory only; what is read is what is there.
     volume.hold_anew();
     let mut contents = match start(&volume) {
-        Ok(database) => read_all(&database, &volume),
+        Ok(database) => {
+            let contents = read_all(&database, &volume);
+            stop(database);
+            contents
+        }
         Err(problem) => {
             let mut contents = Contents::default();
             contents.note(format!("nothing can be read: {problem}"));
@@ -110,12 +114,31 @@ pub(in crate::store) fn build<E: From<OpenError>>(
     let mut draft = path.as_os_str().to_owned();
     draft.push(".new");
     let draft = PathBuf::from(draft);
-    let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&draft);
-    let volume = Arc::new(Volume::create(options.map_err(io)?, &draft)?);
+    let file = own_draft(&draft)?;
+    let volume = Arc::new(Volume::create(file).map_err(io)?);
     let filled = fill_draft(&volume, path, fill).and_then(|()| Ok(publish(&draft, path).map_err(io)?));
     // What is left of a draft is only in the way.
     let _ = fs::remove_file(&draft);
     filled
+}
+
+/// A locked file that is known by the draft's name and no other. After a crash the draft can be another
+/// name of a finished store, which must not be written to.
+fn own_draft(draft: &Path) -> Result<File, OpenError> {
+    let io = |source| OpenError::Io { path: draft.into(), source };
+    for _ in 0..3 {
+        let options = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(draft);
+        let file = options.map_err(io)?;
+        lock(&file, draft)?;
+        let mine = file.metadata().map_err(io)?;
+        match fs::metadata(draft) {
+            Ok(named) if (named.dev(), named.ino()) != (mine.dev(), mine.ino()) => {}
+            Ok(_) if mine.nlink() == 1 => return Ok(file),
+            Ok(_) => fs::remove_file(draft).map_err(io)?,
+            Err(_) => {}
+        }
+    }
+    Err(OpenError::InUse { path: draft.into() })
 }
 
 fn fill_draft<E: From<OpenError>>(
@@ -127,10 +150,9 @@ fn fill_draft<E: From<OpenError>>(
     let database = start(volume).map_err(failed)?;
     let mut filler =
         Filler { database: &database, totals: Totals::default(), waiting: Vec::new(), waiting_bytes: 0 };
-    fill(&mut filler)?;
-    filler.flush().map_err(failed)?;
+    let filled = fill(&mut filler).and_then(|()| Ok(filler.flush().map_err(failed)?));
     stop(database);
-    Ok(())
+    filled
 }
 
 impl Filler<'_> {
@@ -187,7 +209,11 @@ pub(super) fn stop(database: Database) {
 }
 
 /// Makes changes durable.
-pub(super) fn write_events(database: &Database, events: &[Arc<Event>], totals: &Totals) -> Result<(), String> {
+pub(super) fn write_events(
+    database: &Database,
+    events: &[Arc<Event>],
+    totals: &Totals,
+) -> Result<(), String> {
     let changes = events.iter().map(|event| (&*event.key, event.current.as_ref()));
     guarded(|| write(database, changes, totals))
 }
@@ -229,9 +255,12 @@ fn write<'a>(
     Ok(())
 }
 
-/// Whether the database's structure and checksums are good; false if only its list of free pages was not.
-fn verify(database: &mut Database) -> Result<bool, String> {
-    guarded(|| Ok(database.check_integrity()?))
+/// Checks the database's structure and checksums; false if only its list of free pages was wrong.
+fn verify(mut database: Database) -> Result<(Database, bool), String> {
+    guarded(move || {
+        let clean = database.check_integrity()?;
+        Ok((database, clean))
+    })
 }
 
 fn read_all(database: &Database, volume: &Volume) -> Contents {
@@ -240,7 +269,7 @@ fn read_all(database: &Database, volume: &Volume) -> Contents {
     if let Ok(totals) = &declared {
         (contents.revision, contents.expected) = (totals.revision, totals.entries);
     }
-    if let Err(problem) = guarded(|| Ok(read_entries(database, &mut contents)?)) {
+    if let Err(problem) = guarded(|| read_entries(database, &mut contents)) {
         contents.note(format!("not all entries can be read: {problem}"));
     }
     match declared {
@@ -286,6 +315,15 @@ fn read_entries(database: &Database, contents: &mut Contents) -> Result<(), redb
 }
 
 impl Contents {
+    /// What is wrong, in a line; nothing if nothing is.
+    fn summary(&self) -> Option<String> {
+        let problem = self.problems.first()?;
+        Some(match self.problem_count {
+            1 => problem.clone(),
+            count => format!("{problem} (and {} more)", count - 1),
+        })
+    }
+
     pub(in crate::store) fn note(&mut self, problem: String) {
         self.problem_count += 1;
         if self.problems.len() < LIMITS.reported_problems {

@@ -132,6 +132,15 @@ impl DiskStore {
         self.volume.faults.broken.store(broken, std::sync::atomic::Ordering::Relaxed);
     }
 
+    /// Makes one operation of the disk fail after so many that succeed.
+    pub(super) fn fail_after(&self, operations: i64) {
+        self.volume.faults.countdown.store(operations, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.volume.faults.countdown.load(std::sync::atomic::Ordering::Relaxed) < 0
+    }
+
     pub(super) fn file_bytes(&self) -> u64 {
         self.volume.file_bytes()
     }

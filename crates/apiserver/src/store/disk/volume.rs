@@ -32,6 +32,8 @@ pub(super) struct Volume {
 pub(super) struct Failure {
     pub(super) reason: String,
     pub(super) no_space: bool,
+    /// It was the synchronisation that failed, not a write.
+    pub(super) synchronising: bool,
 }
 
 #[derive(Debug)]
@@ -74,15 +76,13 @@ impl Volume {
         Ok(Self::new(file, Some(Vec::new())))
     }
 
-    /// Makes an empty file a volume with an empty database, which redb will initialise.
-    pub(super) fn create(file: File, path: &Path) -> Result<Self, OpenError> {
-        lock(&file, path)?;
+    /// Makes a file that is locked already a volume with an empty database, which redb will initialise.
+    pub(super) fn create(file: File) -> io::Result<Self> {
         let mut header = vec![0; HEADER_BYTES as usize];
         header[..MAGIC.len()].copy_from_slice(MAGIC);
         header[FORMAT_AT..FORMAT_AT + 4].copy_from_slice(&FORMAT.to_le_bytes());
-        file.set_len(0)
-            .and_then(|()| file.write_all_at(&header, 0))
-            .map_err(|source| OpenError::Io { path: path.into(), source })?;
+        file.set_len(0)?;
+        file.write_all_at(&header, 0)?;
         Ok(Self::new(file, None))
     }
 
@@ -122,7 +122,7 @@ impl Volume {
             match operation {
                 Operation::Write(offset, data) => self.write_file(offset, &data)?,
                 Operation::SetLength(length) => self.resize_file(length)?,
-                Operation::Synchronise => self.file.sync_data()?,
+                Operation::Synchronise => self.synchronise_file()?,
             }
         }
         Ok(())
@@ -157,11 +157,20 @@ impl Volume {
         self.file.set_len(HEADER_BYTES + length)
     }
 
-    fn noting<T>(&self, result: io::Result<T>) -> io::Result<T> {
+    fn synchronise_file(&self) -> io::Result<()> {
+        #[cfg(test)]
+        self.faults.check(0)?;
+        self.file.sync_data()
+    }
+
+    fn noting(&self, result: io::Result<()>, synchronising: bool) -> io::Result<()> {
         if let Err(error) = &result {
-            let full = [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
-            let failure = Failure { reason: error.to_string(), no_space: full.contains(&error.kind()) };
-            *self.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+            let full =
+                [io::ErrorKind::StorageFull, io::ErrorKind::QuotaExceeded, io::ErrorKind::FileTooLarge];
+            let no_space = full.contains(&error.kind());
+            let failure = Failure { reason: error.to_string(), no_space, synchronising };
+            // The first failure is the reason for those that follow.
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(failure);
         }
         result
     }
@@ -191,7 +200,7 @@ impl StorageBackend for Database {
     fn set_len(&self, length: u64) -> io::Result<()> {
         match self.0.held().as_mut() {
             Some(operations) => operations.push(Operation::SetLength(length)),
-            None => self.0.noting(self.0.resize_file(length))?,
+            None => self.0.noting(self.0.resize_file(length), false)?,
         }
         Ok(())
     }
@@ -199,7 +208,7 @@ impl StorageBackend for Database {
     fn sync_data(&self) -> io::Result<()> {
         match self.0.held().as_mut() {
             Some(operations) => operations.push(Operation::Synchronise),
-            None => self.0.noting(self.0.file.sync_data())?,
+            None => self.0.noting(self.0.synchronise_file(), true)?,
         }
         Ok(())
     }
@@ -207,7 +216,7 @@ impl StorageBackend for Database {
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         match self.0.held().as_mut() {
             Some(operations) => operations.push(Operation::Write(offset, data.to_vec())),
-            None => self.0.noting(self.0.write_file(offset, data))?,
+            None => self.0.noting(self.0.write_file(offset, data), false)?,
         }
         Ok(())
     }
@@ -241,7 +250,7 @@ fn read_through(file: &File, operations: &[Operation], offset: u64, out: &mut [u
     if end > length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
-fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
+pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
         TryLockError::Error(source) => OpenError::Io { path: path.into(), source },
@@ -256,18 +265,22 @@ fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes)
 }
 
-/// A disk that is full beyond a length, or takes no writes at all.
+/// What can be wrong with a disk in a test.
 #[cfg(test)]
 #[derive(Debug)]
 pub(super) struct Faults {
+    /// It is full beyond this length.
     pub(super) room: std::sync::atomic::AtomicU64,
+    /// It takes no writes.
     pub(super) broken: std::sync::atomic::AtomicBool,
+    /// After so many operations one fails.
+    pub(super) countdown: std::sync::atomic::AtomicI64,
 }
 
 #[cfg(test)]
 impl Default for Faults {
     fn default() -> Self {
-        Self { room: u64::MAX.into(), broken: false.into() }
+        Self { room: u64::MAX.into(), broken: false.into(), countdown: (-1).into() }
     }
 }
 
@@ -275,7 +288,7 @@ impl Default for Faults {
 impl Faults {
     fn check(&self, length: u64) -> io::Result<()> {
         use std::sync::atomic::Ordering::Relaxed;
-        if self.broken.load(Relaxed) {
+        if self.countdown.fetch_sub(1, Relaxed) == 0 || self.broken.load(Relaxed) {
             return Err(io::Error::other("injected failure"));
         }
         if length > self.room.load(Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }

@@ -84,19 +84,22 @@ impl Writer {
     fn persist(&mut self, group: Group) -> Result<(), StoreError> {
         let Some(database) = &self.database else { return Err(StoreError::Closed) };
         let Err(reason) = write_events(database, &group.events, &group.totals) else {
-            self.accept(group);
+            self.accept(&group);
             return Ok(());
         };
-        let failure = self.volume.take_failure().unwrap_or(Failure { reason, no_space: false });
+        let failure = self.volume.take_failure().unwrap_or_else(|| Failure::because(reason));
         self.failed = Some((failure.clone(), Instant::now()));
         self.doubtful = Some(group);
         // After a failure redb refuses everything until it is opened again, and only that tells whether
         // the group is in the file.
         self.database.take().into_iter().for_each(stop);
         match self.reopen() {
+            // The file has the group but may have it in the system's cache only, and no later
+            // synchronisation need tell.
+            Ok(true) if failure.synchronising => Err(failure.outcome_unknown()),
             Ok(true) => Ok(()),
             Ok(false) => Err(failure.nothing_changed()),
-            Err(_) => Err(StoreError::Unknown { reason: failure.reason, no_space: failure.no_space }),
+            Err(_) => Err(failure.outcome_unknown()),
         }
     }
 
@@ -119,7 +122,7 @@ impl Writer {
 
     /// Opens the database again. Says whether the doubtful group was made, which then becomes visible.
     fn reopen(&mut self) -> Result<bool, Failure> {
-        let noted = |reason| self.volume.take_failure().unwrap_or(Failure { reason, no_space: false });
+        let noted = |reason| self.volume.take_failure().unwrap_or_else(|| Failure::because(reason));
         let database = start(&self.volume).map_err(noted)?;
         let found = match read_totals(&database) {
             Ok(found) => found,
@@ -132,17 +135,17 @@ impl Writer {
         if !made && found != self.totals {
             stop(database);
             let reason = format!("the file went back to revision {}", found.revision);
-            return Err(Failure { reason, no_space: false });
+            return Err(Failure::because(reason));
         }
         self.database = Some(database);
         match self.doubtful.take() {
-            Some(group) if made => self.accept(group),
+            Some(group) if made => self.accept(&group),
             _ => {}
         }
         Ok(made)
     }
 
-    fn accept(&mut self, group: Group) {
+    fn accept(&mut self, group: &Group) {
         self.totals = group.totals;
         self.failed = None;
         self.volume.set_witness(group.totals.revision);
@@ -177,6 +180,14 @@ impl Failure {
     fn nothing_changed(&self) -> StoreError {
         let reason = self.reason.clone();
         if self.no_space { StoreError::NoSpace { reason } } else { StoreError::Unwritable { reason } }
+    }
+
+    fn outcome_unknown(&self) -> StoreError {
+        StoreError::Unknown { reason: self.reason.clone(), no_space: self.no_space }
+    }
+
+    fn because(reason: String) -> Self {
+        Self { reason, no_space: false, synchronising: false }
     }
 }
 
