@@ -21,7 +21,7 @@ mod error;
 mod format;
 mod lists;
 pub mod metadata;
-mod names;
+pub(crate) mod names;
 mod node;
 mod number;
 mod object_meta;
@@ -30,7 +30,7 @@ mod path;
 mod pattern;
 mod prune;
 mod rules;
-mod text;
+pub(crate) mod text;
 mod time;
 mod uri;
 

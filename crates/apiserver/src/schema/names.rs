@@ -21,12 +21,12 @@ const LABEL_VALUE_SENTENCE: &str = "a valid label must be an empty string or con
      '_' or '.', and must start and end with an alphanumeric character";
 
 /// What is wrong with a name that must be an RFC 1123 subdomain.
-pub(super) fn subdomain(name: &str) -> Vec<String> {
+pub(crate) fn subdomain(name: &str) -> Vec<String> {
     subdomain_in(name, "characters")
 }
 
 /// The same for the beginning of a name that is still to be generated.
-pub(super) fn subdomain_prefix(prefix: &str) -> Vec<String> {
+pub(crate) fn subdomain_prefix(prefix: &str) -> Vec<String> {
     // A trailing dash is fine before a suffix; it is judged as if the last two bytes were a letter.
     let masked = match prefix.strip_suffix('-') {
         Some(head) if !head.is_empty() => head.get(..head.len() - 1).map(|head| format!("{head}a")),
@@ -36,7 +36,7 @@ pub(super) fn subdomain_prefix(prefix: &str) -> Vec<String> {
 }
 
 /// What is wrong with a name that must be an RFC 1123 label.
-pub(super) fn label(name: &str) -> Vec<String> {
+pub(crate) fn label(name: &str) -> Vec<String> {
     let mut problems = too_long(name, 63, "characters");
     if !whole(&LABEL_PATTERN, name) {
         problems.push(match whole(&SUBDOMAIN_PATTERN, name) {
@@ -48,7 +48,7 @@ pub(super) fn label(name: &str) -> Vec<String> {
 }
 
 /// What is wrong with a name that must be an RFC 1035 label.
-pub(super) fn label_1035(name: &str) -> Vec<String> {
+pub(crate) fn label_1035(name: &str) -> Vec<String> {
     let mut problems = too_long(name, 63, "characters");
     if !whole(&LABEL_1035_PATTERN, name) {
         problems.push(explain(LABEL_1035_SENTENCE, LABEL_1035, &["my-name", "abc-123"]));
@@ -57,7 +57,7 @@ pub(super) fn label_1035(name: &str) -> Vec<String> {
 }
 
 /// What is wrong with a key of labels, annotations or finalizers: a name, perhaps after `prefix/`.
-pub(super) fn qualified_name(key: &str) -> Vec<String> {
+pub(crate) fn qualified_name(key: &str) -> Vec<String> {
     let explained = || explain(KEY_SENTENCE, KEY, &["MyName", "my.name", "123-abc"]);
     let mut problems = Vec::new();
     let name = match key.split('/').collect::<Vec<_>>().as_slice() {
@@ -87,7 +87,7 @@ pub(super) fn qualified_name(key: &str) -> Vec<String> {
 }
 
 /// What is wrong with the value of a label.
-pub(super) fn label_value(value: &str) -> Vec<String> {
+pub(crate) fn label_value(value: &str) -> Vec<String> {
     let mut problems = too_long(value, 63, "bytes");
     if !whole(&LABEL_VALUE_PATTERN, value) {
         problems.push(explain(LABEL_VALUE_SENTENCE, LABEL_VALUE, &["MyValue", "my_value", "12345"]));
@@ -96,7 +96,7 @@ pub(super) fn label_value(value: &str) -> Vec<String> {
 }
 
 /// What keeps a name from being one segment of a URL's path.
-pub(super) fn path_segment(name: &str) -> Vec<String> {
+pub(crate) fn path_segment(name: &str) -> Vec<String> {
     if matches!(name, "." | "..") {
         return vec![format!("may not be '{name}'")];
     }
@@ -104,7 +104,7 @@ pub(super) fn path_segment(name: &str) -> Vec<String> {
 }
 
 /// The same for the beginning of a name that is still to be generated.
-pub(super) fn path_segment_prefix(prefix: &str) -> Vec<String> {
+pub(crate) fn path_segment_prefix(prefix: &str) -> Vec<String> {
     let found = ["/", "%"].into_iter().filter(|illegal| prefix.contains(illegal));
     found.map(|illegal| format!("may not contain '{illegal}'")).collect()
 }
