@@ -21,7 +21,10 @@ use super::output::{Finding, Subject};
 pub(super) struct Manifests {
     pub(super) objects: Objects,
     pub(super) services: Vec<Service>,
-    pub(super) errors: Vec<Finding>,
+    /// Values that are not of the type of their field: nobody gets as far as a rule.
+    pub(super) unreadable: Vec<Finding>,
+    /// Why an API server would refuse single objects.
+    pub(super) refused: Vec<Finding>,
     pub(super) warnings: Vec<Finding>,
     /// Where each resource stands.
     pub(super) origins: HashMap<Subject, Origin>,
@@ -100,9 +103,9 @@ impl Reader<'_> {
         if let Some(text) = &known.deprecation {
             self.warn(subject, "apiVersion", format!("{api_version} {}: {text}", subject.kind));
         }
-        let errors_before = self.manifests.errors.len();
+        let refused_before = self.manifests.refused.len();
         self.judge(subject, &mut value, known);
-        let is_refused = self.manifests.errors.len() > errors_before;
+        let is_refused = self.manifests.refused.len() > refused_before;
         if is_refused && self.purpose == Purpose::Use {
             return;
         }
@@ -123,7 +126,7 @@ impl Reader<'_> {
         });
         match outcome {
             // The schema has said already what is wrong with a value of the wrong type.
-            Err(Unreadable { field, reason }) if !is_refused => self.refuse(subject, field, reason),
+            Err(unreadable) if !is_refused => self.note_unreadable(subject, unreadable),
             _ => {}
         }
     }
@@ -197,7 +200,7 @@ impl Reader<'_> {
                 }
                 keep(self.manifests, read);
             }
-            Err(Unreadable { field, reason }) => self.refuse(subject, field, reason),
+            Err(unreadable) => self.note_unreadable(subject, unreadable),
         }
         for field in unknown {
             self.note_unknown(subject, field);
@@ -213,8 +216,12 @@ impl Reader<'_> {
         }
     }
 
+    fn note_unreadable(&mut self, subject: &Subject, Unreadable { field, reason }: Unreadable) {
+        self.manifests.unreadable.push(Finding { subject: subject.clone(), field, message: reason });
+    }
+
     fn refuse(&mut self, subject: &Subject, field: impl Into<String>, message: String) {
-        self.manifests.errors.push(Finding { subject: subject.clone(), field: field.into(), message });
+        self.manifests.refused.push(Finding { subject: subject.clone(), field: field.into(), message });
     }
 
     fn warn(&mut self, subject: &Subject, field: impl Into<String>, message: String) {

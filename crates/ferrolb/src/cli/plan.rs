@@ -63,7 +63,7 @@ struct PlannedEvent {
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let objects = input::read(&args.files)?;
     let mut manifests = manifests::read(objects, Purpose::Use)?;
-    for finding in &manifests.errors {
+    for finding in manifests.unreadable.iter().chain(&manifests.refused) {
         eprintln!("error: {finding}");
     }
     let everything = View::everything(&args.namespace);

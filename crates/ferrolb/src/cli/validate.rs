@@ -59,8 +59,11 @@ pub(super) fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
     }
     let view = View { role, namespace: args.namespace.clone(), secret_passthrough: args.secret_passthrough };
     let parsed = parse(std::mem::take(&mut manifests.objects), &view);
-    let mut errors = std::mem::take(&mut manifests.errors);
+    // What decides comes first: a component stops at what it cannot read, then at the first broken rule. What an API
+    // server says of single objects follows, some of it in other words.
+    let mut errors = std::mem::take(&mut manifests.unreadable);
     errors.extend(parsed.problems.iter().map(Finding::from));
+    errors.append(&mut manifests.refused);
     let mut warnings = std::mem::take(&mut manifests.warnings);
     warnings.extend(parsed.warnings.iter().map(Finding::from));
 
