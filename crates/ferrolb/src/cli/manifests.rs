@@ -25,6 +25,8 @@ pub(super) struct Manifests {
     pub(super) warnings: Vec<Finding>,
     /// Where each resource stands.
     pub(super) origins: HashMap<Subject, Origin>,
+    /// Whether there is a resource that is left out because it does not have the shape of its kind.
+    pub(super) has_unreadable: bool,
     /// How many objects were looked at.
     pub(super) count: usize,
     /// How many objects there are of each kind that nobody here reads.
@@ -120,10 +122,12 @@ impl Reader<'_> {
             // Of the other kinds nothing but the schema is checked.
             _ => Ok(()),
         });
-        match outcome {
-            // The schema has said already what is wrong with a value of the wrong type.
-            Err(Unreadable { field, reason }) if !is_refused => self.refuse(subject, field, reason),
-            _ => {}
+        if let Err(Unreadable { field, reason }) = outcome {
+            self.manifests.has_unreadable = true;
+            // The schema may have said already what is wrong with a value of the wrong type.
+            if !is_refused {
+                self.refuse(subject, field, reason);
+            }
         }
     }
 
@@ -190,7 +194,10 @@ impl Reader<'_> {
                 }
                 keep(self.manifests, read);
             }
-            Err(Unreadable { field, reason }) => self.refuse(subject, field, reason),
+            Err(Unreadable { field, reason }) => {
+                self.manifests.has_unreadable = true;
+                self.refuse(subject, field, reason);
+            }
         }
         for field in unknown {
             self.note_unknown(subject, field);

@@ -62,7 +62,10 @@ pub(super) fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
     let mut errors = std::mem::take(&mut manifests.errors);
     errors.extend(parsed.problems.iter().map(Finding::from));
     let mut warnings = std::mem::take(&mut manifests.warnings);
-    warnings.extend(parsed.warnings.iter().map(Finding::from));
+    // What could not be read may well be what seems to be missing.
+    let remarks =
+        parsed.warnings.iter().filter(|it| !(manifests.has_unreadable && it.warning.is_of_absence()));
+    warnings.extend(remarks.map(Finding::from));
 
     let report = Report { valid: errors.is_empty(), errors, warnings };
     match args.output {

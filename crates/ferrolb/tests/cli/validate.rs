@@ -256,3 +256,18 @@ fn people_are_told_the_resource_even_if_it_has_no_name_and_no_field_is_to_blame(
         "{unchecked}"
     );
 }
+
+#[test]
+fn what_cannot_be_read_is_not_said_to_be_missing() {
+    let advertisement = "---\napiVersion: metallb.io/v1beta1\nkind: BGPAdvertisement\n\
+                         metadata: {name: a, namespace: metallb-system}\nspec: {peers: [p], localPref: 1}\n";
+    let with_peer = |asn: &str| {
+        let peer = format!("{PEER}spec: {{myASN: 1, peerASN: {asn}, peerAddress: 10.0.0.1}}\n");
+        let pool = format!("---\n{POOL}spec: {{addresses: [10.0.0.0/24]}}\n");
+        judge(&[], &[&peer, &pool, advertisement].concat()).1
+    };
+    assert_eq!(with_peer("2"), json!({"valid": true, "errors": [], "warnings": []}));
+    let unreadable = with_peer("'2'");
+    assert_eq!(unreadable["warnings"], json!([]));
+    assert_eq!(unreadable["errors"][0]["field"], "spec.peerASN");
+}
