@@ -2,6 +2,7 @@
 
 use super::format::{self, Format, TextFormat};
 use super::node::{Additional, Node, Type};
+use chrono::{DateTime, FixedOffset, TimeDelta, Timelike};
 use kube_cel::KubeCelExt;
 use kube_cel::cel::extractors::This;
 use kube_cel::cel::objects::{Key, Map};
@@ -21,7 +22,21 @@ pub(super) fn context() -> Context<'static> {
     context.add_function("duration", |This(value): This<CelValue>| to_duration(value));
     context.add_function("timestamp", |This(value): This<CelValue>| to_timestamp(value));
     context.add_function("int", |This(value): This<CelValue>| to_int(value));
+    context.add_function("uint", |This(value): This<CelValue>| to_uint(value));
     context.add_function("bool", |This(value): This<CelValue>| to_bool(value));
+    // The library's own lose the upper half of large durations.
+    context.add_function("getHours", |This(value): This<CelValue>| {
+        time_unit(&value, TimeDelta::num_hours, DateTime::hour)
+    });
+    context.add_function("getMinutes", |This(value): This<CelValue>| {
+        time_unit(&value, TimeDelta::num_minutes, DateTime::minute)
+    });
+    context.add_function("getSeconds", |This(value): This<CelValue>| {
+        time_unit(&value, TimeDelta::num_seconds, DateTime::second)
+    });
+    context.add_function("getMilliseconds", |This(value): This<CelValue>| {
+        time_unit(&value, TimeDelta::num_milliseconds, DateTime::timestamp_subsec_millis)
+    });
     for name in TYPES {
         context.add_variable_from_value(name, CelValue::String(Arc::new(name.to_owned())));
     }
@@ -51,7 +66,7 @@ fn to_duration(value: CelValue) -> Converted {
     match &value {
         CelValue::Duration(_) => Ok(value),
         CelValue::String(text) => match format::parse_unit_duration(text) {
-            Some(nanos) => Ok(CelValue::Duration(chrono::Duration::nanoseconds(nanos))),
+            Some(nanos) => Ok(CelValue::Duration(TimeDelta::nanoseconds(nanos))),
             None => Err(inconvertible("string", "google.protobuf.Duration")),
         },
         _ => Err(ExecutionError::NoSuchOverload),
@@ -61,11 +76,11 @@ fn to_duration(value: CelValue) -> Converted {
 fn to_timestamp(value: CelValue) -> Converted {
     match &value {
         CelValue::Timestamp(_) => Ok(value),
-        CelValue::String(text) => match chrono::DateTime::parse_from_rfc3339(text) {
+        CelValue::String(text) => match DateTime::parse_from_rfc3339(text) {
             Ok(time) => Ok(CelValue::Timestamp(time)),
             Err(_) => Err(inconvertible("string", "google.protobuf.Timestamp")),
         },
-        CelValue::Int(seconds) => match chrono::DateTime::from_timestamp(*seconds, 0) {
+        CelValue::Int(seconds) => match DateTime::from_timestamp(*seconds, 0) {
             Some(time) => Ok(CelValue::Timestamp(time.fixed_offset())),
             None => Err(ExecutionError::function_error("timestamp", "timestamp overflow")),
         },
@@ -84,6 +99,34 @@ fn to_int(value: CelValue) -> Converted {
         CelValue::String(text) => text.parse().map(CelValue::Int).map_err(|_| inconvertible("string", "int")),
         CelValue::Timestamp(time) => Ok(CelValue::Int(time.timestamp())),
         CelValue::Duration(duration) => duration.num_nanoseconds().map(CelValue::Int).ok_or_else(overflow),
+        _ => Err(ExecutionError::NoSuchOverload),
+    }
+}
+
+fn to_uint(value: CelValue) -> Converted {
+    const U64_END: f64 = 18_446_744_073_709_551_616.0;
+    let overflow = || ExecutionError::function_error("uint", "unsigned integer overflow");
+    match value {
+        CelValue::UInt(_) => Ok(value),
+        CelValue::Int(number) => u64::try_from(number).map(CelValue::UInt).map_err(|_| overflow()),
+        CelValue::Float(number) if (0.0..U64_END).contains(&number) => Ok(CelValue::UInt(number as u64)),
+        CelValue::Float(_) => Err(overflow()),
+        CelValue::String(text) if text.starts_with('+') => Err(inconvertible("string", "uint")),
+        CelValue::String(text) => {
+            text.parse().map(CelValue::UInt).map_err(|_| inconvertible("string", "uint"))
+        }
+        _ => Err(ExecutionError::NoSuchOverload),
+    }
+}
+
+fn time_unit(
+    value: &CelValue,
+    of_duration: fn(&TimeDelta) -> i64,
+    of_timestamp: fn(&DateTime<FixedOffset>) -> u32,
+) -> Converted {
+    match value {
+        CelValue::Duration(duration) => Ok(CelValue::Int(of_duration(duration))),
+        CelValue::Timestamp(time) => Ok(CelValue::Int(of_timestamp(time).into())),
         _ => Err(ExecutionError::NoSuchOverload),
     }
 }
@@ -196,13 +239,13 @@ fn present<'a>(object: &'a serde_json::Map<String, Value>, name: &str) -> Option
 fn formatted(text: &str, format: TextFormat) -> Option<CelValue> {
     match format {
         TextFormat::Duration => {
-            Some(CelValue::Duration(chrono::Duration::nanoseconds(format::parse_duration_nanos(text)?)))
+            Some(CelValue::Duration(TimeDelta::nanoseconds(format::parse_duration_nanos(text)?)))
         }
         TextFormat::Date => {
-            let midnight = chrono::DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z"));
+            let midnight = DateTime::parse_from_rfc3339(&format!("{text}T00:00:00Z"));
             midnight.ok().map(CelValue::Timestamp)
         }
-        TextFormat::DateTime => chrono::DateTime::parse_from_rfc3339(text).ok().map(CelValue::Timestamp),
+        TextFormat::DateTime => DateTime::parse_from_rfc3339(text).ok().map(CelValue::Timestamp),
         _ => None,
     }
 }

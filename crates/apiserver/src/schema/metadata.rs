@@ -4,6 +4,7 @@
 use super::error::FieldError;
 use super::{names, text};
 use serde_json::{Map, Value};
+use std::collections::BTreeSet;
 
 pub use super::object_meta::decode_error;
 pub(super) use super::object_meta::prune;
@@ -13,7 +14,8 @@ const MANAGER_BYTES_MAX: usize = 128;
 const SUBRESOURCE_BYTES_MAX: usize = 256;
 const IMMUTABLE: &str = "field is immutable";
 
-/// The metadata of an object that is to be created, after its name has been generated.
+/// The metadata of an object that is to be created, after its name has been generated. What the API server
+/// sets itself, whatever the client sent, is not looked at.
 pub fn validate(object: &Value, namespaced: bool) -> Vec<FieldError> {
     let metadata = Metadata::of(object.get("metadata"), "metadata");
     let mut errors = metadata.names(names::subdomain_prefix, names::subdomain);
@@ -22,7 +24,14 @@ pub fn validate(object: &Value, namespaced: bool) -> Vec<FieldError> {
     errors
 }
 
-/// The metadata of an object that is to replace `old`.
+/// What to warn about in the metadata of an object, as it was sent, that is to be created or to replace `old`.
+pub fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
+    let metadata = Metadata::of(object.get("metadata"), "metadata");
+    let old = Metadata::of(old.and_then(|old| old.get("metadata")), "metadata");
+    metadata.repeated_owners().into_iter().chain(metadata.finalizers_without_domain(&old)).collect()
+}
+
+/// The metadata of an object that is to replace `old`, as [`validate`] looks at it.
 pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     let metadata = Metadata::of(object.get("metadata"), "metadata");
     let old = Metadata::of(old.get("metadata"), "metadata");
@@ -30,20 +39,17 @@ pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     if old.get("deletionTimestamp").is_some() {
         errors.extend(metadata.no_new_finalizers(&old));
     }
-    if metadata.text("resourceVersion").is_empty() {
-        errors.push(metadata.invalid("resourceVersion", "", "must be specified for an update"));
-    }
-    if metadata.integer("generation") < old.integer("generation") {
-        let generation = metadata.integer("generation").to_string();
-        let field = metadata.field("generation");
-        errors.push(FieldError::invalid_printed(field, &generation, "must not be decremented"));
+    if matches!(metadata.text("resourceVersion"), "" | "0") {
+        let field = metadata.field("resourceVersion");
+        errors.push(FieldError::invalid_printed(field, "0", "must be specified for an update"));
     }
     for name in ["name", "namespace", "uid"] {
-        if metadata.text(name) != old.text(name) {
+        let is_left_out = name == "uid" && metadata.text(name).is_empty();
+        if metadata.text(name) != old.text(name) && !is_left_out {
             errors.push(metadata.invalid(name, metadata.text(name), IMMUTABLE));
         }
     }
-    for name in ["creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"] {
+    for name in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
         if metadata.get(name) != old.get(name) {
             let value = metadata.get(name).unwrap_or(&Value::Null);
             errors.push(FieldError::invalid(metadata.field(name), value, IMMUTABLE));
@@ -52,7 +58,6 @@ pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     errors.extend(metadata.labels());
     errors.extend(metadata.annotations());
     errors.extend(metadata.owner_references());
-    errors.extend(metadata.managed_fields());
     errors
 }
 
@@ -64,7 +69,13 @@ pub(super) fn validate_embedded(metadata: Option<&Value>, path: &str) -> Vec<Fie
         _ => metadata.names(names::path_segment_prefix, names::path_segment),
     };
     errors.extend(metadata.namespace(!metadata.text("namespace").is_empty()));
+    if metadata.integer("generation") < 0 {
+        let generation = metadata.integer("generation").to_string();
+        let detail = "must be greater than or equal to 0";
+        errors.push(FieldError::invalid_printed(metadata.field("generation"), &generation, detail));
+    }
     errors.extend(metadata.common());
+    errors.extend(metadata.managed_fields());
     errors
 }
 
@@ -104,17 +115,10 @@ impl<'a> Metadata<'a> {
     }
 
     fn common(&self) -> Vec<FieldError> {
-        let mut errors = Vec::new();
-        if self.integer("generation") < 0 {
-            let generation = self.integer("generation").to_string();
-            let detail = "must be greater than or equal to 0";
-            errors.push(FieldError::invalid_printed(self.field("generation"), &generation, detail));
-        }
-        errors.extend(self.labels());
+        let mut errors = self.labels();
         errors.extend(self.annotations());
         errors.extend(self.owner_references());
         errors.extend(self.finalizers());
-        errors.extend(self.managed_fields());
         errors
     }
 
@@ -198,6 +202,37 @@ impl<'a> Metadata<'a> {
             errors.push(FieldError::invalid_printed(self.field("finalizers"), &printed, detail));
         }
         errors
+    }
+
+    fn finalizers_without_domain(&self, old: &Self) -> Vec<String> {
+        const STANDARD: [&str; 3] = ["orphan", "foregroundDeletion", "kubernetes"];
+        let known = old.list("finalizers");
+        let new = self.list("finalizers").iter().filter(|name| !known.contains(name));
+        let new: BTreeSet<_> = new.filter_map(Value::as_str).collect();
+        let strange = new.into_iter().filter(|name| !name.contains('/') && !STANDARD.contains(name));
+        let warning = |name: &str| {
+            let with_path = if name.contains('.') { " including a path (/)" } else { "" };
+            format!(
+                "{}: {}: prefer a domain-qualified finalizer name{with_path} to avoid accidental conflicts with other \
+                 finalizer writers",
+                self.field("finalizers"),
+                text::quote(name)
+            )
+        };
+        strange.map(warning).collect()
+    }
+
+    fn repeated_owners(&self) -> Option<String> {
+        let owners = self.list("ownerReferences");
+        let repeated = (1..owners.len()).filter(|&index| owners[..index].contains(&owners[index]));
+        let uids: Vec<_> = repeated.map(|index| owners[index]["uid"].as_str().unwrap_or_default()).collect();
+        (!uids.is_empty()).then(|| {
+            format!(
+                ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and \
+                 may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: {}",
+                uids.join(", ")
+            )
+        })
     }
 
     fn no_new_finalizers(&self, old: &Self) -> Option<FieldError> {
@@ -398,6 +433,48 @@ mod tests {
     }
 
     #[test]
+    fn what_the_api_server_sets_itself_is_not_judged() {
+        let object = json!({"metadata": {
+            "name": "a", "namespace": "n", "generation": -5, "managedFields": [{"operation": "x", "fieldsType": "y"}],
+        }});
+        assert_eq!(validate(&object, true), []);
+        assert_eq!(
+            texts(&validate_embedded(object.get("metadata"), "spec.metadata")),
+            [
+                "spec.metadata.generation: Invalid value: -5: must be greater than or equal to 0",
+                "spec.metadata.managedFields[0].operation: Invalid value: \"x\": must be `Apply` or `Update`",
+                "spec.metadata.managedFields[0].fieldsType: Invalid value: \"y\": must be `FieldsV1`",
+            ]
+        );
+    }
+
+    #[test]
+    fn odd_metadata_earns_warnings() {
+        let owner = json!({"apiVersion": "v1", "kind": "Pod", "name": "a", "uid": "u"});
+        let object = json!({"metadata": {
+            "finalizers": ["b.c", "a", "a", "orphan", "kubernetes", "a.b/c"],
+            "ownerReferences": [owner, owner, {"uid": "v"}, owner],
+        }});
+        let owners = ".metadata.ownerReferences contains duplicate entries; API server dedups owner references in 1.20+, and may \
+                      reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: u, u";
+        let plain = "metadata.finalizers: \"a\": prefer a domain-qualified finalizer name to avoid accidental conflicts with \
+                     other finalizer writers";
+        let dotted = "metadata.finalizers: \"b.c\": prefer a domain-qualified finalizer name including a path (/) to avoid \
+                      accidental conflicts with other finalizer writers";
+        assert_eq!(warnings(&object, None), [owners, plain, dotted]);
+        let old = json!({"metadata": {"finalizers": ["a"]}});
+        assert_eq!(warnings(&object, Some(&old)), [owners, dotted]);
+        assert_eq!(warnings(&json!({}), None), [""; 0]);
+    }
+
+    #[test]
+    fn null_among_texts_is_an_empty_text() {
+        let mut object = json!({"labels": {"a": null}, "annotations": {"b": null}, "finalizers": [null]});
+        prune(&mut object, "metadata", &mut Vec::new());
+        assert_eq!(object, json!({"labels": {"a": ""}, "annotations": {"b": ""}, "finalizers": [""]}));
+    }
+
+    #[test]
     fn an_update_must_not_change_whose_metadata_it_is() {
         let old = json!({"name": "a", "uid": "u", "resourceVersion": "1", "generation": 2, "deletionTimestamp": "2026-01-01T00:00:00Z"});
         for (name, value, expected) in [
@@ -405,11 +482,19 @@ mod tests {
             (
                 "resourceVersion",
                 json!(""),
-                Some(r#"metadata.resourceVersion: Invalid value: "": must be specified for an update"#),
+                Some("metadata.resourceVersion: Invalid value: 0: must be specified for an update"),
+            ),
+            (
+                "resourceVersion",
+                json!("0"),
+                Some("metadata.resourceVersion: Invalid value: 0: must be specified for an update"),
             ),
             ("name", json!("b"), Some(r#"metadata.name: Invalid value: "b": field is immutable"#)),
             ("uid", json!("v"), Some(r#"metadata.uid: Invalid value: "v": field is immutable"#)),
-            ("generation", json!(1), Some("metadata.generation: Invalid value: 1: must not be decremented")),
+            ("uid", json!(""), None),
+            ("generation", json!(1), None),
+            ("creationTimestamp", json!("2026-01-01T00:00:00Z"), None),
+            ("managedFields", json!([{}]), None),
             (
                 "deletionTimestamp",
                 json!(null),
@@ -454,6 +539,36 @@ mod tests {
                 Some(
                     "json: cannot unmarshal number 1.5 into Go struct field ObjectMeta.generation of type int64",
                 ),
+            ),
+            (json!({"generation": 1.0, "deletionGracePeriodSeconds": 1e18}), None),
+            (
+                json!({"generation": 9223372036854775808u64}),
+                Some(
+                    "json: cannot unmarshal number 9223372036854776000 into Go struct field ObjectMeta.generation of \
+                     type int64",
+                ),
+            ),
+            (
+                json!({"uid": true}),
+                Some("json: cannot unmarshal bool into Go struct field ObjectMeta.uid of type types.UID"),
+            ),
+            (
+                json!({"ownerReferences": [{"uid": {}}]}),
+                Some(
+                    "json: cannot unmarshal object into Go struct field OwnerReference.ownerReferences.uid of type \
+                     types.UID",
+                ),
+            ),
+            (
+                json!({"managedFields": [{"operation": 1}]}),
+                Some(
+                    "json: cannot unmarshal number into Go struct field ManagedFieldsEntry.managedFields.operation of \
+                     type v1.ManagedFieldsOperationType",
+                ),
+            ),
+            (
+                json!({"creationTimestamp": "2026-13-02T03:04:05Z"}),
+                Some("parsing time \"2026-13-02T03:04:05Z\": month out of range"),
             ),
             (
                 json!({"ownerReferences": [{"controller": "x"}]}),

@@ -31,6 +31,7 @@ mod pattern;
 mod prune;
 mod rules;
 mod text;
+mod time;
 mod uri;
 
 pub use error::{ErrorKind, FieldError, invalid_message};

@@ -1,11 +1,13 @@
 //! The fields that `metadata` has, and what it means for one to be of the wrong type.
 
-use super::text;
+use super::{text, time};
 use serde_json::{Map, Value};
 
 #[derive(Clone, Copy)]
 enum Kind {
     Text,
+    /// A text whose type has this name.
+    Named(&'static str),
     Integer,
     Flag,
     Time,
@@ -19,6 +21,8 @@ struct Record {
     type_name: &'static str,
     fields: &'static [(&'static str, Kind)],
 }
+
+const UID: Kind = Kind::Named("types.UID");
 
 static OBJECT_META: Record = Record {
     type_name: "ObjectMeta",
@@ -37,7 +41,7 @@ static OBJECT_META: Record = Record {
         ("ownerReferences", Kind::Records(&OWNER_REFERENCE)),
         ("resourceVersion", Kind::Text),
         ("selfLink", Kind::Text),
-        ("uid", Kind::Text),
+        ("uid", UID),
     ],
 };
 
@@ -49,7 +53,7 @@ static OWNER_REFERENCE: Record = Record {
         ("controller", Kind::Flag),
         ("kind", Kind::Text),
         ("name", Kind::Text),
-        ("uid", Kind::Text),
+        ("uid", UID),
     ],
 };
 
@@ -60,7 +64,7 @@ static MANAGED_FIELDS: Record = Record {
         ("fieldsType", Kind::Text),
         ("fieldsV1", Kind::Anything),
         ("manager", Kind::Text),
-        ("operation", Kind::Text),
+        ("operation", Kind::Named("v1.ManagedFieldsOperationType")),
         ("subresource", Kind::Text),
         ("time", Kind::Time),
     ],
@@ -113,14 +117,26 @@ impl Record {
             known
         });
         for (name, value) in fields.iter_mut() {
-            if let (Some(Kind::Records(record)), Value::Array(items)) = (self.kind(name), value) {
-                for (index, item) in items.iter_mut().enumerate() {
-                    if let Value::Object(fields) = item {
-                        record.prune(fields, &format!("{path}.{name}[{index}]"), unknown);
+            match (self.kind(name), value) {
+                (Some(Kind::TextMap), Value::Object(entries)) => entries.values_mut().for_each(null_to_empty),
+                (Some(Kind::TextList), Value::Array(items)) => items.iter_mut().for_each(null_to_empty),
+                (Some(Kind::Records(record)), Value::Array(items)) => {
+                    for (index, item) in items.iter_mut().enumerate() {
+                        if let Value::Object(fields) = item {
+                            record.prune(fields, &format!("{path}.{name}[{index}]"), unknown);
+                        }
                     }
                 }
+                _ => {}
             }
         }
+    }
+}
+
+/// Among texts, `null` is an empty one.
+fn null_to_empty(value: &mut Value) {
+    if value.is_null() {
+        *value = Value::String(String::new());
     }
 }
 
@@ -133,15 +149,18 @@ impl Kind {
             ))
         };
         match (self, value) {
-            (Self::Anything, _) | (Self::Text, Value::String(_)) | (Self::Flag, Value::Bool(_)) => None,
-            (Self::Integer, Value::Number(number)) if number.is_i64() => None,
+            (Self::Anything, _)
+            | (Self::Text | Self::Named(_), Value::String(_))
+            | (Self::Flag, Value::Bool(_)) => None,
             (Self::Integer, Value::Number(number)) => {
+                // A float counts as what it is printed as, so that 1.0 is a whole number.
                 let number = text::json(&Value::Number(number.clone()));
-                Some(format!(
+                let fits = number.parse::<i64>().is_ok();
+                (!fits).then(|| format!(
                     "json: cannot unmarshal number {number} into Go struct field {type_name}{path} of type int64"
                 ))
             }
-            (Self::Time, Value::String(time)) => time_error(time),
+            (Self::Time, Value::String(time)) => time::error(time),
             (Self::TextMap, Value::Object(entries)) => {
                 let stray = entries.values().find(|value| !value.is_string() && !value.is_null())?;
                 wrong(stray, "string")
@@ -155,6 +174,7 @@ impl Kind {
                 other => wrong(other, &format!("v1.{}", record.type_name)),
             }),
             (Self::Text | Self::Time, _) => wrong(value, "string"),
+            (Self::Named(type_name), _) => wrong(value, type_name),
             (Self::Integer, _) => wrong(value, "int64"),
             (Self::Flag, _) => wrong(value, "bool"),
             (Self::TextMap, _) => wrong(value, "map[string]string"),
@@ -162,13 +182,6 @@ impl Kind {
             (Self::Records(record), _) => wrong(value, &format!("[]v1.{}", record.type_name)),
         }
     }
-}
-
-fn time_error(time: &str) -> Option<String> {
-    chrono::DateTime::parse_from_rfc3339(time).is_err().then(|| {
-        let quoted = text::quote(time);
-        format!("parsing time {quoted} as \"2006-01-02T15:04:05Z07:00\": cannot parse {quoted} as \"2006\"")
-    })
 }
 
 fn word(value: &Value) -> &'static str {

@@ -58,6 +58,24 @@ fn rules_say_what_they_were_told_to_say() {
         ),
         (
             &text,
+            json!({"rule": "duration(self).getSeconds() <= 65535", "message": "too long"}),
+            json!("4294967306s"),
+            r#"spec: Invalid value: "4294967306s": too long"#,
+        ),
+        (
+            &text,
+            json!({"rule": "duration(self).getMilliseconds() % 1000 != 0", "message": "whole"}),
+            json!("9223372036s"),
+            r#"spec: Invalid value: "9223372036s": whole"#,
+        ),
+        (
+            &text,
+            json!({"rule": "uint(self) < 10u", "message": "too much"}),
+            json!("18446744073709551616"),
+            r#"spec: Invalid value: "string": type conversion error from 'string' to 'uint' evaluating rule: too much"#,
+        ),
+        (
+            &text,
             json!({"rule": "duration(self).getSeconds() >= 1", "message": "too short"}),
             json!("x"),
             r#"spec: Invalid value: "string": type conversion error from 'string' to 'google.protobuf.Duration' evaluating rule: too short"#,

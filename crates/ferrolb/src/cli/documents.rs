@@ -114,14 +114,13 @@ fn yaml_options() -> Options {
     options
 }
 
-/// YAML's `1e3` and `1.0` are whole numbers to Kubernetes, which goes through JSON.
+/// `1e3` and `1.0` are whole numbers to whoever reads an object from Kubernetes, whose clients write it anew.
 fn with_whole_numbers(value: Value) -> Value {
-    const EXACT: f64 = 9_007_199_254_740_992.0;
     match value {
         Value::Number(number) => match number.as_f64() {
-            #[allow(clippy::cast_possible_truncation)]
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < EXACT => {
-                Value::from(float as i64)
+            // They write the shortest digits that say which float it is, not those that it exactly has.
+            Some(float) if number.is_f64() => {
+                float.to_string().parse::<i64>().map_or(Value::Number(number), Value::from)
             }
             _ => Value::Number(number),
         },
@@ -173,7 +172,8 @@ fn json(text: &str) -> Result<Vec<Document>, Unreadable> {
                 return Err(Unreadable { place: place_of(text.as_bytes(), offset), reason: too_deep() });
             }
             Some(Ok(Strict(value))) => {
-                documents.push(Document { place: place_of(text.as_bytes(), offset), value });
+                let place = place_of(text.as_bytes(), offset);
+                documents.push(Document { place, value: with_whole_numbers(value) });
             }
             Some(Err(error)) => {
                 let place =

@@ -69,7 +69,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read(&mut self, Object { origin, value }: Object) {
+    fn read(&mut self, Object { origin, mut value }: Object) {
         let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
@@ -80,6 +80,7 @@ impl Reader<'_> {
             return;
         }
         self.manifests.count += 1;
+        generate_name(&mut value, self.manifests.count);
         let subject = Subject::of(&value);
         if let Some(first) = self.manifests.origins.get(&subject) {
             self.warn(&subject, "metadata.name", format!("is defined twice, first at {first}"));
@@ -150,10 +151,16 @@ impl Reader<'_> {
         if let Some(error) = value.get("metadata").and_then(metadata::decode_error) {
             return self.refuse(subject, "metadata", error);
         }
+        for warning in metadata::warnings(value, None) {
+            self.warn(subject, "metadata", warning);
+        }
         for unknown in known.schema.prune(value) {
             self.note_unknown(subject, unknown.0);
         }
         known.schema.default(value);
+        if let Some(object) = value.as_object_mut() {
+            object.remove("status"); // Who creates an object cannot give it one.
+        }
         let mut errors = metadata::validate(value, known.is_namespaced);
         if subject.namespace.is_empty() && known.is_namespaced {
             // Whoever applies the object chooses the namespace.
@@ -219,6 +226,26 @@ impl Reader<'_> {
 
     fn warn(&mut self, subject: &Subject, field: impl Into<String>, message: String) {
         self.manifests.warnings.push(Finding { subject: subject.clone(), field: field.into(), message });
+    }
+}
+
+/// An API server makes up the last five characters of a name; here, the number of the object will do.
+fn generate_name(object: &mut Value, number: usize) {
+    const PREFIX_BYTES_MAX: usize = 58;
+    let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    let is_named = match metadata.get("name") {
+        None | Some(Value::Null) => false,
+        Some(Value::String(name)) => !name.is_empty(),
+        Some(_) => true,
+    };
+    if let Some(Value::String(prefix)) = metadata.get("generateName").filter(|_| !is_named)
+        && !prefix.is_empty()
+    {
+        let prefix = &prefix[..prefix.floor_char_boundary(PREFIX_BYTES_MAX)];
+        let name = format!("{prefix}{number:05}");
+        metadata.insert("name".to_owned(), Value::String(name));
     }
 }
 

@@ -79,6 +79,58 @@ fn what_cannot_be_read_as_its_type_is_said_once() {
 }
 
 #[test]
+fn json_and_yaml_are_judged_alike() {
+    let pool = |length: &str| {
+        format!(
+            r#"{{"apiVersion": "metallb.io/v1beta1", "kind": "BGPAdvertisement",
+                "metadata": {{"name": "a", "namespace": "metallb-system"}}, "spec": {{"aggregationLength": {length}}}}}"#
+        )
+    };
+    for length in ["32", "32.0", "3.2e1"] {
+        assert_eq!(judge(&[], &pool(length)).0, 0, "{length}");
+    }
+    let (code, report) = judge(&[], &pool("-0"));
+    assert_eq!(code, 1);
+    assert_eq!(
+        messages(&report, "errors")[0],
+        "spec.aggregationLength: Invalid value: 0: spec.aggregationLength in body should be greater than or equal to 1"
+    );
+}
+
+#[test]
+fn metadata_that_the_api_server_completes_is_fine() {
+    let pool = "apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nmetadata: {generateName: a-, namespace: metallb-system, \
+                generation: -1, finalizers: [x]}\nspec: {addresses: [10.0.0.0/24]}\n";
+    let (code, report) = judge(&[], pool);
+    assert_eq!((code, messages(&report, "errors")), (0, vec![]));
+    assert_eq!(
+        messages(&report, "warnings")[0],
+        "metadata.finalizers: \"x\": prefer a domain-qualified finalizer name to avoid accidental conflicts with other \
+          finalizer writers"
+    );
+    let two = format!("{pool}---\n{}", pool.replace("10.0.0.0/24", "10.0.0.0/8"));
+    assert_eq!(
+        messages(&judge(&[], &two).1, "errors"),
+        ["CIDR \"10.0.0.0/8\" in pool \"a-00002\" overlaps with already defined CIDR \"10.0.0.0/24\""]
+    );
+    let (_, report) = judge(&[], &pool.replace("generateName: a-, ", ""));
+    assert_eq!(
+        messages(&report, "errors")[0],
+        "metadata.name: Required value: name or generateName is required"
+    );
+}
+
+#[test]
+fn a_status_is_not_for_users_to_give() {
+    let pool =
+        format!("{POOL}spec: {{addresses: [10.0.0.0/24]}}\nstatus: {{assignedIPv4: many, color: red}}\n");
+    let (code, report) = judge(&[], &pool);
+    assert_eq!((code, messages(&report, "errors")), (0, vec![]));
+    assert_eq!(messages(&report, "warnings")[0], "unknown field \"status.color\"");
+    assert_eq!(messages(&judge(&["--strict"], &pool).1, "errors"), ["unknown field \"status.color\""]);
+}
+
+#[test]
 fn an_unknown_field_is_a_warning_or_with_strict_an_error() {
     let resources = format!(
         "{POOL}spec: {{addresses: [10.0.0.0/24], color: red}}\n---\napiVersion: v1\nkind: Service\n\

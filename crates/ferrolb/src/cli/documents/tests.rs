@@ -53,6 +53,19 @@ fn as_much_nesting_as_documented_is_read() {
 }
 
 #[test]
+fn whole_numbers_are_integers_however_they_are_written() {
+    for text in [
+        r#"{"a": [1.0, 1e3, -0, -0.0, 0.1e1, 123456789012345678e0, 1e18]}"#,
+        "a: [1.0, 1e3, -0, -0.0, 0.1e1, 123456789012345678e0, 1e18]",
+    ] {
+        let expected =
+            json!({"a": [1, 1000, 0, 0, 1, 123_456_789_012_345_680i64, 1_000_000_000_000_000_000i64]});
+        assert_eq!(values(text), [expected], "{text}");
+    }
+    assert_eq!(values(r#"{"a": [1.5, 1e19, 1e21]}"#), [json!({"a": [1.5, 1e19, 1e21]})]);
+}
+
+#[test]
 fn what_cannot_be_read_has_one_error_with_a_place() {
     let deep_yaml = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
     let deep_json = nested_json(500);
