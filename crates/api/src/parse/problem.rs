@@ -271,6 +271,28 @@ pub enum Warning {
     UnusedBfdProfile(String),
 }
 
+impl Warning {
+    /// Whether it says that something is not there: true only if everything there is could be read.
+    pub fn is_of_absence(&self) -> bool {
+        match self {
+            Warning::PoolNotAdvertised(_)
+            | Warning::SelectsNoPool { .. }
+            | Warning::SelectsNoNode { .. }
+            | Warning::UnknownPool(_)
+            | Warning::UnknownPeer(_)
+            | Warning::NoPeer(_)
+            | Warning::PeerOnNoNode(_)
+            | Warning::PoolAdmitsNobody(_)
+            | Warning::UnusedBfdProfile(_) => true,
+            Warning::OtherNamespace(_)
+            | Warning::NegativePriority(_)
+            | Warning::DisableMp
+            | Warning::SecretNamespace { .. }
+            | Warning::Ipv6RouterId(_) => false,
+        }
+    }
+}
+
 macro_rules! wraps {
     ($($outer:ident :: $variant:ident ($inner:ty)),+ $(,)?) => {
         $(impl From<$inner> for $outer {

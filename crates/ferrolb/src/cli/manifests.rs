@@ -28,6 +28,8 @@ pub(super) struct Manifests {
     pub(super) warnings: Vec<Finding>,
     /// Where each resource stands.
     pub(super) origins: HashMap<Subject, Origin>,
+    /// Whether there is a resource that is left out because it does not have the shape of its kind.
+    pub(super) has_unreadable: bool,
     /// How many objects were looked at.
     pub(super) count: usize,
     /// How many objects there are of each kind that nobody here reads.
@@ -124,10 +126,12 @@ impl Reader<'_> {
             // Of the other kinds nothing but the schema is checked.
             _ => Ok(()),
         });
-        match outcome {
-            // The schema has said already what is wrong with a value of the wrong type.
-            Err(unreadable) if !is_refused => self.note_unreadable(subject, unreadable),
-            _ => {}
+        if let Err(unreadable) = outcome {
+            self.manifests.has_unreadable = true;
+            // The schema may have said already what is wrong with a value of the wrong type.
+            if !is_refused {
+                self.note_unreadable(subject, unreadable);
+            }
         }
     }
 
@@ -200,7 +204,10 @@ impl Reader<'_> {
                 }
                 keep(self.manifests, read);
             }
-            Err(unreadable) => self.note_unreadable(subject, unreadable),
+            Err(unreadable) => {
+                self.manifests.has_unreadable = true;
+                self.note_unreadable(subject, unreadable);
+            }
         }
         for field in unknown {
             self.note_unknown(subject, field);

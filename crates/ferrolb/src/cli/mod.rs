@@ -59,6 +59,7 @@ enum Command {
         ferrolb plan -f cluster.yaml -o json | jq '.assignments[] | select(.ips == [])'\n  \
         kubectl get ipaddresspools,communities,services,namespaces -A -o yaml | ferrolb plan -f -\n\n\
         Services that have a status hold the addresses it names; the others are served in document order.\n\
+        Each needs spec.clusterIPs, which an API server fills in: they decide the address family.\n\
         Exit codes: 0 planned, 1 the controller would refuse the configuration, 2 the input cannot be used.")]
     Plan(plan::PlanArgs),
     /// Convert BGPPeers between API versions
@@ -105,6 +106,8 @@ enum Format {
     Table,
     /// For programs
     Json,
+    /// For programs, and for people who would read JSON otherwise
+    Yaml,
 }
 
 /// Runs the command that was given and says how it went.

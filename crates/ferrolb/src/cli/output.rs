@@ -133,6 +133,13 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
     if count == 1 { format!("1 {thing}") } else { format!("{count} {thing}s") }
 }
 
+/// What an empty input is most likely: the end of a pipe that broke.
+pub(super) fn note_if_nothing(count: usize) {
+    if count == 0 {
+        eprintln!("note: there is no resource in the input that concerns FerroLB");
+    }
+}
+
 pub(super) fn json(value: &impl Serialize) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(value)? + "\n")
 }

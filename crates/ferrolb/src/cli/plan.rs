@@ -12,8 +12,8 @@ use plan::snapshot::{Service, ServiceType};
 use serde::Serialize;
 
 use super::manifests::Purpose;
-use super::output::{Finding, Paint, counted, json, table};
-use super::{FilesArgs, Format, exit, input, manifests, print};
+use super::output::{Finding, Paint, counted, json, note_if_nothing, table};
+use super::{FilesArgs, Format, exit, input, manifests, print, yaml};
 
 pub(super) const DEFAULT_NAMESPACE: &str = "metallb-system";
 
@@ -31,6 +31,9 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
     lb_class: String,
 }
+
+/// A plan without one of these is not the plan of the cluster.
+const DECIDING_KINDS: [&str; 4] = ["Community", "IPAddressPool", "Namespace", "Service"];
 
 #[derive(Debug, Serialize)]
 struct PlanReport {
@@ -87,12 +90,32 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         }
         Some(problem) => services.iter().map(|service| frozen(service, problem)).collect(),
     };
+    note_if_nothing(manifests.count);
+    note_cluster_ips(services);
     let report = PlanReport { assignments, nodes: BTreeMap::new() };
     match args.output {
         Format::Json => print(&json(&report)?)?,
+        Format::Yaml => print(&yaml::text(&report)?)?,
         Format::Table => print(&text(&report, &of_controller.config.pools))?,
     }
-    Ok(if of_controller.problems.is_empty() { 0 } else { exit::INVALID })
+    let left_out = manifests.unreadable.iter().chain(&manifests.refused);
+    let is_whole =
+        !left_out.into_iter().any(|finding| DECIDING_KINDS.contains(&finding.subject.kind.as_str()));
+    Ok(if is_whole && of_controller.problems.is_empty() { 0 } else { exit::INVALID })
+}
+
+/// A manifest that was never applied has no cluster IPs yet, and they decide the address family.
+fn note_cluster_ips(services: &[Service]) {
+    let has_none = |service: &&Service| {
+        service.service_type == ServiceType::LoadBalancer
+            && service.cluster_ips.is_empty()
+            && service.ingress.is_empty()
+    };
+    let count = services.iter().filter(has_none).count();
+    if count > 0 {
+        let services = counted(count, "Service");
+        eprintln!("note: {services} without cluster IPs, which a cluster fills in: they get no address here");
+    }
 }
 
 fn assignment(decision: Decision, service: &Service) -> Assignment {

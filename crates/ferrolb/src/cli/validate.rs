@@ -6,8 +6,8 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::manifests::{Manifests, Purpose};
-use super::output::{Finding, Paint, counted, json};
-use super::{FilesArgs, Format, exit, input, manifests, print};
+use super::output::{Finding, Paint, counted, json, note_if_nothing};
+use super::{FilesArgs, Format, exit, input, manifests, print, yaml};
 
 #[derive(Debug, Args)]
 pub(super) struct ValidateArgs {
@@ -65,11 +65,16 @@ pub(super) fn run(args: &ValidateArgs) -> anyhow::Result<u8> {
     errors.extend(parsed.problems.iter().map(Finding::from));
     errors.append(&mut manifests.refused);
     let mut warnings = std::mem::take(&mut manifests.warnings);
-    warnings.extend(parsed.warnings.iter().map(Finding::from));
+    // What could not be read may well be what seems to be missing.
+    let remarks =
+        parsed.warnings.iter().filter(|it| !(manifests.has_unreadable && it.warning.is_of_absence()));
+    warnings.extend(remarks.map(Finding::from));
 
+    note_if_nothing(manifests.count);
     let report = Report { valid: errors.is_empty(), errors, warnings };
     match args.output {
         Format::Json => print(&json(&report)?)?,
+        Format::Yaml => print(&yaml::text(&report)?)?,
         Format::Table => print(&text(&report, &manifests))?,
     }
     Ok(if report.valid { 0 } else { exit::INVALID })

@@ -41,7 +41,16 @@ fn the_report_has_one_shape() {
 }
 
 #[test]
-fn the_schema_speaks_first_and_the_parser_follows() {
+fn what_decides_comes_first_and_the_schema_follows() {
+    let profile = "apiVersion: metallb.io/v1beta1\nkind: BFDProfile\nmetadata: {name: b, namespace: metallb-system}\n\
+                   spec: {receiveInterval: 2}\n";
+    assert_eq!(
+        messages(&judge(&[], profile).1, "errors"),
+        [
+            "parsing bfd profile #1: invalid value 2, must be in 10-60000 range\ninvalid receive interval value",
+            "spec.receiveInterval: Invalid value: 2: spec.receiveInterval in body should be greater than or equal to 10",
+        ]
+    );
     let (code, report) =
         judge(&[], &format!("{PEER}spec: {{myASN: 1, peerASN: 2, peerPort: 70000, routerID: x}}\n"));
     assert_eq!(code, 1);
@@ -115,8 +124,11 @@ fn metadata_that_the_api_server_completes_is_fine() {
     );
     let (_, report) = judge(&[], &pool.replace("generateName: a-, ", ""));
     assert_eq!(
-        messages(&report, "errors")[0],
-        "metadata.name: Required value: name or generateName is required"
+        messages(&report, "errors"),
+        [
+            "parsing address pool : missing pool name",
+            "metadata.name: Required value: name or generateName is required"
+        ]
     );
 }
 
@@ -307,4 +319,19 @@ fn people_are_told_the_resource_even_if_it_has_no_name_and_no_field_is_to_blame(
         unchecked.contains("\nerror: BGPPeer metallb-system/p  (<stdin>:1:1)\n         <nil>: "),
         "{unchecked}"
     );
+}
+
+#[test]
+fn what_cannot_be_read_is_not_said_to_be_missing() {
+    let advertisement = "---\napiVersion: metallb.io/v1beta1\nkind: BGPAdvertisement\n\
+                         metadata: {name: a, namespace: metallb-system}\nspec: {peers: [p], localPref: 1}\n";
+    let with_peer = |asn: &str| {
+        let peer = format!("{PEER}spec: {{myASN: 1, peerASN: {asn}, peerAddress: 10.0.0.1}}\n");
+        let pool = format!("---\n{POOL}spec: {{addresses: [10.0.0.0/24]}}\n");
+        judge(&[], &[&peer, &pool, advertisement].concat()).1
+    };
+    assert_eq!(with_peer("2"), json!({"valid": true, "errors": [], "warnings": []}));
+    let unreadable = with_peer("'2'");
+    assert_eq!(unreadable["warnings"], json!([]));
+    assert_eq!(unreadable["errors"][0]["field"], "spec.peerASN");
 }
