@@ -11,6 +11,11 @@ use ipnet::IpNet;
 
 use crate::snapshot::IpFamily;
 
+/// An address without prefix length or zone. An IPv4 address in IPv6 clothes is an IPv4 address.
+pub fn parse_address(text: &str) -> Option<IpAddr> {
+    text.parse().ok().map(|address: IpAddr| address.to_canonical())
+}
+
 /// The fewest aligned prefixes that cover `start..=end` exactly, ascending.
 /// Empty when the ends are of different families, or in the wrong order.
 pub fn prefixes_between(start: IpAddr, end: IpAddr) -> Vec<IpNet> {
@@ -250,6 +255,6 @@ fn host_bits(prefix: &IpNet) -> u32 {
 }
 
 /// A number whose lowest `count` bits are set.
-fn low_bits(count: u32) -> u128 {
+pub(crate) fn low_bits(count: u32) -> u128 {
     1_u128.checked_shl(count).map_or(u128::MAX, |bit| bit - 1)
 }

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use plan::quote::quoted;
-use plan::range::prefixes_between;
+use plan::range::{parse_address, prefixes_between};
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
@@ -24,24 +24,19 @@ pub enum AddressError {
 }
 
 /// The fewest aligned prefixes, ascending, that cover what `text` says.
-pub fn prefixes(text: &str) -> Result<Vec<IpNet>, AddressError> {
+pub(super) fn prefixes(text: &str) -> Result<Vec<IpNet>, AddressError> {
     match text.split_once('-') {
         None => Ok(vec![cidr(text).ok_or_else(|| AddressError::Cidr(text.to_owned()))?]),
         Some((start, end)) => range(text, start, end),
     }
 }
 
-/// An address without prefix length or zone, an IPv4-mapped one as IPv4.
-pub fn address(text: &str) -> Option<IpAddr> {
-    text.parse().ok().map(|address: IpAddr| address.to_canonical())
-}
-
 fn range(text: &str, start_text: &str, end_text: &str) -> Result<Vec<IpNet>, AddressError> {
     let range = text.to_owned();
-    let Some(start) = address(start_text.trim()) else {
+    let Some(start) = parse_address(start_text.trim()) else {
         return Err(AddressError::RangeStart { range, start: start_text.to_owned() });
     };
-    let Some(end) = address(end_text.trim()) else {
+    let Some(end) = parse_address(end_text.trim()) else {
         return Err(AddressError::RangeEnd { range, end: end_text.to_owned() });
     };
     if start.is_ipv4() != end.is_ipv4() {
@@ -54,7 +49,7 @@ fn range(text: &str, start_text: &str, end_text: &str) -> Result<Vec<IpNet>, Add
 }
 
 /// The prefix with its host bits zeroed. The length is decimal digits only; leading zeros do no harm.
-pub fn cidr(text: &str) -> Option<IpNet> {
+pub(super) fn cidr(text: &str) -> Option<IpNet> {
     let (address, length) = text.split_once('/')?;
     if length.is_empty() || !length.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

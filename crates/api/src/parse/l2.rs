@@ -7,8 +7,7 @@ use plan::config::{L2Advertisement, Pool};
 use plan::snapshot::Node;
 
 use super::advertisements::{AdvertisementReader, KnownPools};
-use super::selectors::compile;
-use super::selectors::plain_selector;
+use super::selectors::{compile, plain_selector};
 use super::{Findings, Objects, Rule, Subject};
 use crate::metallb::{L2AdvertisementSpec, PreferredNodeSelector};
 

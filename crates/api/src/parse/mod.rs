@@ -30,12 +30,12 @@ use plan::snapshot::{Namespace, Node};
 
 use crate::metallb::{BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement};
 
-pub use addresses::{AddressError, address, cidr, prefixes};
+pub use addresses::AddressError;
 pub use problem::{
     AggregationError, BfdProfileError, PeerError, PeerPairError, PoolError, Problem, Remark, Rule,
     SecretError, Subject, Warning,
 };
-pub use selectors::{Duplicate, RequirementError, SelectorError, compile};
+pub use selectors::{Duplicate, RequirementError, SelectorError};
 
 /// Everything that a configuration is read from, in any order.
 #[derive(Debug, Clone, Default)]
@@ -113,7 +113,8 @@ pub fn parse(mut objects: Objects, view: &View) -> Parsed {
 
     let config = Config { pools, peers, bfd_profiles, bgp_extras };
     cross::check(&objects, &config, &mut findings);
-    if view.role != Role::Controller {
+    if view.role == Role::Everything {
+        // What one component does not see may well be used, announced or there for another.
         cross::remark(&objects, &config, &mut findings);
     }
     Parsed { config, problems: findings.problems, warnings: findings.warnings }

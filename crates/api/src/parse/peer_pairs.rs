@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
+use plan::range::parse_address;
 use plan::selector::{Labels, Selector};
 use plan::snapshot::Node;
 
-use super::addresses::address;
 use super::selectors::{compile, plain_selector};
 use super::{Findings, PeerPairError, Subject, filled};
 use crate::metallb::{BGPPeer, BGPPeerSpec};
@@ -53,7 +53,7 @@ impl<'a> PeerTraits<'a> {
         let text = |text: Option<&String>| text.cloned().unwrap_or_default();
         // Two spellings of one address are one peer.
         let endpoint = filled(spec.peer_address.as_ref())
-            .map(|text| address(text).map_or_else(|| text.to_owned(), |address| address.to_string()))
+            .map(|text| parse_address(text).map_or_else(|| text.to_owned(), |address| address.to_string()))
             .unwrap_or_else(|| text(spec.interface.as_ref()));
         let vrf = text(spec.vrf.as_ref());
         Some(PeerTraits {

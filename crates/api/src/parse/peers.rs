@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use plan::config::{BfdProfile, Peer, PeerEndpoint, RemoteAsn, Timers};
+use plan::range::parse_address;
 
-use super::addresses::address;
 use super::selectors::{compile_list, duplicate_selectors};
 use super::{Findings, Objects, PeerError, Rule, Subject, View, Warning, filled, secrets};
 use crate::duration::GoDuration;
@@ -143,7 +143,7 @@ impl<'a> PeerReader<'a> {
         let Some(text) = address_text else {
             return filled(self.spec.interface.as_ref()).map(|it| PeerEndpoint::Interface(it.to_owned()));
         };
-        let address = address(text);
+        let address = parse_address(text);
         if address.is_none() {
             self.refuse("spec.peerAddress", PeerError::Address(text.to_owned()));
         }
@@ -157,7 +157,7 @@ impl<'a> PeerReader<'a> {
         error: fn(String) -> PeerError,
     ) -> Option<IpAddr> {
         let text = filled(text)?;
-        let address = address(text);
+        let address = parse_address(text);
         if address.is_none() {
             self.refuse(field, error(text.to_owned()));
         }

@@ -21,14 +21,15 @@ pub(super) fn parse(
     let mut taken = TakenPrefixes::default();
     for resource in resources {
         let subject = Subject::of("IPAddressPool", &resource.metadata);
-        let Some(pool) = PoolReader { subject: &subject, findings }.read(resource, namespaces) else {
-            continue;
-        };
-        if pools.contains_key(&pool.name) {
+        let problems_before = findings.problems.len();
+        let pool = PoolReader { subject: &subject, findings }.read(resource, namespaces);
+        let is_sound = findings.problems.len() == problems_before;
+        if is_sound && pools.contains_key(&pool.name) {
             findings.refuse(&subject, "metadata.name", Rule::DuplicatePool(pool.name));
             continue;
         }
-        if taken.take(&pool, &subject, findings) {
+        // Of a pool that is refused the other addresses are compared all the same.
+        if taken.take(&pool, &subject, findings) && is_sound {
             pools.insert(pool.name.clone(), pool);
         }
     }
@@ -41,8 +42,8 @@ struct PoolReader<'a> {
 }
 
 impl PoolReader<'_> {
-    fn read(mut self, resource: &IPAddressPool, namespaces: &[Namespace]) -> Option<Pool> {
-        let problems_before = self.findings.problems.len();
+    /// The pool as far as it can be read.
+    fn read(mut self, resource: &IPAddressPool, namespaces: &[Namespace]) -> Pool {
         let spec = &resource.spec;
         if self.subject.name.is_empty() {
             self.refuse("metadata.name", PoolError::MissingName);
@@ -52,10 +53,7 @@ impl PoolReader<'_> {
         }
         let addresses = self.addresses(&spec.addresses);
         let scope = spec.service_allocation.as_ref().map(|allocation| self.scope(allocation, namespaces));
-        if self.findings.problems.len() > problems_before {
-            return None;
-        }
-        Some(Pool {
+        Pool {
             name: self.subject.name.clone(),
             addresses,
             auto_assign: spec.auto_assign.unwrap_or(true),
@@ -63,7 +61,7 @@ impl PoolReader<'_> {
             scope,
             l2_advertisements: Vec::new(),
             bgp_advertisements: Vec::new(),
-        })
+        }
     }
 
     fn refuse(&mut self, field: impl Into<String>, error: impl Into<PoolError>) {
@@ -71,16 +69,16 @@ impl PoolReader<'_> {
         self.findings.refuse(self.subject, field, rule);
     }
 
+    /// An entry for each text, so that positions stay; one that cannot be read has no prefixes.
     fn addresses(&mut self, texts: &[String]) -> Vec<AddressEntry> {
         let mut entries = Vec::with_capacity(texts.len());
         for (index, text) in texts.iter().enumerate() {
-            match addresses::prefixes(text) {
-                Ok(prefixes) => entries.push(AddressEntry { text: text.clone(), prefixes }),
-                Err(error) => {
-                    let (text, pool) = (text.clone(), self.subject.name.clone());
-                    self.refuse(format!("spec.addresses[{index}]"), PoolError::Address { text, pool, error });
-                }
-            }
+            let prefixes = addresses::prefixes(text).unwrap_or_else(|error| {
+                let (text, pool) = (text.clone(), self.subject.name.clone());
+                self.refuse(format!("spec.addresses[{index}]"), PoolError::Address { text, pool, error });
+                Vec::new()
+            });
+            entries.push(AddressEntry { text: text.clone(), prefixes });
         }
         entries
     }
@@ -141,7 +139,7 @@ struct TakenPrefixes {
 }
 
 impl TakenPrefixes {
-    /// Whether none of the pool's prefixes was taken. If so they are now.
+    /// Whether none of the pool's prefixes was taken. Those that were not are now.
     fn take(&mut self, pool: &Pool, subject: &Subject, findings: &mut Findings) -> bool {
         let mut is_free = true;
         for (index, entry) in pool.addresses.iter().enumerate() {

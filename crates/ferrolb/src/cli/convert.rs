@@ -4,6 +4,7 @@ use api::convert::{Version, bgp_peer};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
+use super::output::Subject;
 use super::{FilesArgs, exit, input, output, print, yaml};
 
 #[derive(Debug, Args)]
@@ -40,8 +41,15 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<u8> {
     let mut code = 0;
     for object in input::read(&args.files)? {
         let is_peer = object.value["kind"] == "BGPPeer";
-        match if is_peer { bgp_peer(&object.value, to) } else { Ok(object.value) } {
-            Ok(value) => converted.push(value),
+        match if is_peer { bgp_peer(&object.value, to) } else { Ok(object.value.clone()) } {
+            Ok(value) => {
+                let fields = left_out(&object.value, &value);
+                if !fields.is_empty() {
+                    let (origin, subject) = (object.origin, Subject::of(&object.value));
+                    eprintln!("warning: {origin}: {subject}: left out, {to} has no {}", fields.join(", "));
+                }
+                converted.push(value);
+            }
             Err(error) => {
                 eprintln!("error: {}: {error}", object.origin);
                 code = exit::INVALID;
@@ -53,6 +61,21 @@ pub(super) fn run(args: &ConvertArgs) -> anyhow::Result<u8> {
         Encoding::Json => print(&output::json(&one_document(converted))?)?,
     }
     Ok(code)
+}
+
+/// The fields that say something and have no place in the other version.
+fn left_out(before: &Value, after: &Value) -> Vec<String> {
+    let says_nothing = |value: &Value| match value {
+        Value::Null => true,
+        Value::Bool(flag) => !flag,
+        Value::Number(number) => number.as_u64() == Some(0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+    };
+    let fields = before["spec"].as_object().into_iter().flatten();
+    let lost = fields.filter(|(name, value)| !says_nothing(value) && after["spec"].get(name).is_none());
+    lost.map(|(name, _)| format!("spec.{name}")).collect()
 }
 
 fn one_document(mut objects: Vec<Value>) -> Value {

@@ -134,6 +134,9 @@ fn with_whole_numbers(value: Value) -> Value {
 
 /// The message without the position, which is printed in front of it.
 fn one_line(message: &str) -> String {
+    if let Some(limit) = limit_reached(message) {
+        return limit;
+    }
     let mut line = message.split_whitespace().collect::<Vec<_>>().join(" ");
     // Advice to programmers ends the message of the YAML reader, a position that of the JSON reader.
     for ending in [", set DuplicateKeyPolicy", " at line "] {
@@ -142,6 +145,17 @@ fn one_line(message: &str) -> String {
         }
     }
     line
+}
+
+/// What the readers say of a limit is for programmers.
+fn limit_reached(message: &str) -> Option<String> {
+    let breach = message.strip_prefix("budget breached: ");
+    if message.starts_with("recursion limit exceeded") || breach.is_some_and(|it| it.starts_with("Depth")) {
+        return Some(too_deep());
+    }
+    let is_expansion =
+        |it: &str| ["RecordedAnchor", "Alias", "Anchor"].iter().any(|kind| it.starts_with(kind));
+    breach.map(|it| if is_expansion(it) { "too many anchors and aliases" } else { "too large" }.to_owned())
 }
 
 fn json(text: &str) -> Result<Vec<Document>, Unreadable> {
@@ -154,6 +168,9 @@ fn json(text: &str) -> Result<Vec<Document>, Unreadable> {
         match stream.next() {
             None => return Ok(documents),
             Some(Ok(Strict(Value::Null))) => {}
+            Some(Ok(Strict(value))) if depth(&value) > LIMITS.depth => {
+                return Err(Unreadable { place: place_of(text.as_bytes(), offset), reason: too_deep() });
+            }
             Some(Ok(Strict(value))) => {
                 let place = place_of(text.as_bytes(), offset);
                 documents.push(Document { place, value: with_whole_numbers(value) });
@@ -165,6 +182,19 @@ fn json(text: &str) -> Result<Vec<Document>, Unreadable> {
             }
         }
     }
+}
+
+/// How many lists and objects stand inside each other. The JSON reader bounds the recursion.
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn too_deep() -> String {
+    format!("nested deeper than {} levels", LIMITS.depth)
 }
 
 /// A JSON value in which no key stands twice. `serde_json` alone would keep the last one silently.

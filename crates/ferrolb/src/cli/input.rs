@@ -93,19 +93,20 @@ fn unpack_file(file: &str, bytes: &[u8], objects: &mut Vec<Object>) -> anyhow::R
     let documents = documents::read(bytes).map_err(|error| anyhow::anyhow!("{file}:{error}"))?;
     for Document { place, value } in documents {
         let origin = Origin { file: file.to_owned(), place };
-        unpack(&origin, value, objects)?;
+        unpack(&origin, "this document", value, objects)?;
     }
     Ok(())
 }
 
-fn unpack(origin: &Origin, value: Value, objects: &mut Vec<Object>) -> anyhow::Result<()> {
+/// `what` is how messages call the value.
+fn unpack(origin: &Origin, what: &str, value: Value, objects: &mut Vec<Object>) -> anyhow::Result<()> {
     let Value::Object(mut map) = value else {
-        bail!("{origin}: this document is not a resource: it is {}", described(&value));
+        bail!("{origin}: {what} is not a resource: it is {}", described(&value));
     };
     let text = |map: &serde_json::Map<String, Value>, field: &str| match map.get(field) {
         Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        Some(Value::String(_)) | Some(Value::Null) | None => bail!("{origin}: this document has no {field}"),
-        Some(other) => bail!("{origin}: {field} of this document is {}, not a text", described(other)),
+        Some(Value::String(_)) | Some(Value::Null) | None => bail!("{origin}: {what} has no {field}"),
+        Some(other) => bail!("{origin}: {field} of {what} is {}, not a text", described(other)),
     };
     text(&map, "apiVersion")?;
     let kind = text(&map, "kind")?;
@@ -113,8 +114,9 @@ fn unpack(origin: &Origin, value: Value, objects: &mut Vec<Object>) -> anyhow::R
         && let Some(Value::Array(_)) = map.get("items")
         && let Some(Value::Array(items)) = map.remove("items")
     {
-        for item in items {
-            unpack(origin, with_type_of_list(item, &kind, &map), objects)?;
+        for (index, item) in items.into_iter().enumerate() {
+            let item = with_type_of_list(item, &kind, &map);
+            unpack(origin, &format!("items[{index}] of this {kind}"), item, objects)?;
         }
         return Ok(());
     }

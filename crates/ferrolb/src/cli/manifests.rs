@@ -44,6 +44,9 @@ pub(super) enum Purpose {
     Use,
 }
 
+/// What an API server calls the field of an error that is about the whole object.
+const NO_FIELD: &str = "<nil>";
+
 /// The namespace of a Service that names none.
 const DEFAULT_NAMESPACE: &str = "default";
 
@@ -161,7 +164,8 @@ impl Reader<'_> {
         }
         errors.extend(known.schema.validate(value, None));
         for error in errors {
-            self.refuse(subject, error.field.clone(), error.to_string());
+            let field = if error.field == NO_FIELD { "" } else { &error.field };
+            self.refuse(subject, field, error.to_string());
         }
     }
 

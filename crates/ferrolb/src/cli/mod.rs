@@ -13,6 +13,7 @@ mod yaml;
 use std::io::Write;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
@@ -46,13 +47,19 @@ enum Command {
         ferrolb validate -f manifests/                  everything in a folder\n  \
         ferrolb validate -f pools.yaml -f peers.yaml    several files, judged together\n  \
         ferrolb validate -f cluster.yaml --node node-1  as the speaker of node-1 sees it\n  \
-        kubectl get ipaddresspools,bgppeers,nodes -A -o yaml | ferrolb validate -f -")]
+        ferrolb validate -f cluster.yaml -o json | jq -r '.errors[0].message'\n  \
+        kubectl get ipaddresspools,l2advertisements,bgpadvertisements,bgppeers,bfdprofiles,communities,nodes,namespaces \\\n    \
+        -A -o yaml | ferrolb validate -f - --secret-passthrough\n\n\
+        Give it all that belongs together: a peer whose BFDProfile or Secret is not in the input is an error.\n\
+        Exit codes: 0 valid, 1 invalid, 2 the input cannot be used.")]
     Validate(validate::ValidateArgs),
     /// Show which address each Service gets, offline
     #[command(after_help = "Examples:\n  \
         ferrolb plan -f cluster.yaml\n  \
         ferrolb plan -f cluster.yaml -o json | jq '.assignments[] | select(.ips == [])'\n  \
-        kubectl get ipaddresspools,services,namespaces -A -o yaml | ferrolb plan -f -")]
+        kubectl get ipaddresspools,communities,services,namespaces -A -o yaml | ferrolb plan -f -\n\n\
+        Services that have a status hold the addresses it names; the others are served in document order.\n\
+        Exit codes: 0 planned, 1 the controller would refuse the configuration, 2 the input cannot be used.")]
     Plan(plan::PlanArgs),
     /// Convert BGPPeers between API versions
     #[command(after_help = "Examples:\n  \
@@ -156,11 +163,12 @@ fn crds(args: &CrdsArgs) -> anyhow::Result<u8> {
         print(&yaml::stream(&manifests)?)?;
         return Ok(0);
     };
-    std::fs::create_dir_all(folder)?;
+    std::fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     for manifest in &manifests {
         let name = manifest.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default();
         let path = folder.join(format!("{name}.yaml"));
-        std::fs::write(&path, yaml::stream(std::slice::from_ref(manifest))?)?;
+        let text = yaml::stream(std::slice::from_ref(manifest))?;
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
         eprintln!("wrote {}", path.display());
     }
     Ok(0)

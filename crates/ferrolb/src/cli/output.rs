@@ -59,6 +59,7 @@ impl From<&api::parse::Remark> for Finding {
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Subject { kind, namespace, name } = self;
+        let name = if name.is_empty() { "(without a name)" } else { name };
         if namespace.is_empty() { write!(f, "{kind} {name}") } else { write!(f, "{kind} {namespace}/{name}") }
     }
 }
@@ -67,7 +68,12 @@ impl fmt::Display for Subject {
 impl fmt::Display for Finding {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let message = self.message.replace('\n', "; ");
-        write!(f, "{} {}: {message}", self.subject, self.field)
+        // An API server begins its messages with the field.
+        if self.field.is_empty() || message.starts_with(&format!("{}: ", self.field)) {
+            write!(f, "{}: {message}", self.subject)
+        } else {
+            write!(f, "{} {}: {message}", self.subject, self.field)
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use api::parse::{Problem, Role, View, parse};
 use clap::Args;
 use plan::allocate::{Decision, EventType, Options, allocate};
 use plan::config::Pool;
+use plan::range::parse_address;
 use plan::snapshot::{Service, ServiceType};
 use serde::Serialize;
 
@@ -117,7 +118,7 @@ fn assignment(decision: Decision, service: &Service) -> Assignment {
 /// A configuration that is refused changes nothing: whoever has an address keeps it, and nobody gets one.
 fn frozen(service: &Service, problem: &Problem) -> Assignment {
     let ips: Vec<IpAddr> =
-        service.ingress.iter().filter_map(|entry| entry.ip.as_deref()?.parse().ok()).collect();
+        service.ingress.iter().filter_map(|entry| parse_address(entry.ip.as_deref()?)).collect();
     let annotation = service.annotations.get(plan::allocate::POOL_ANNOTATION);
     let pool = annotation.filter(|_| !ips.is_empty()).cloned().unwrap_or_default();
     let message = if ips.is_empty() { format!("configuration error: {problem}") } else { String::new() };
@@ -160,6 +161,9 @@ fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
         };
         text.push_str(&table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
         text.push('\n');
+    }
+    if text.is_empty() {
+        text.push_str("no pool and no Service of type LoadBalancer");
     }
     text.truncate(text.trim_end().len());
     text.push('\n');

@@ -95,7 +95,9 @@ fn text(report: &Report, manifests: &Manifests) -> String {
             let origin = origin.map(|origin| format!("  ({origin})")).unwrap_or_default();
             let message = finding.message.replace('\n', "\n         ");
             let subject = paint.bold(&finding.subject.to_string());
-            text.push_str(&format!("{label}: {subject} {}{origin}\n         {message}\n", finding.field));
+            let field = Some(&finding.field).filter(|field| !field.is_empty());
+            let field = field.map(|field| format!(" {field}")).unwrap_or_default();
+            text.push_str(&format!("{label}: {subject}{field}{origin}\n         {message}\n"));
         }
     }
     let verdict = if report.valid { paint.green("valid") } else { paint.red("invalid") };

@@ -150,3 +150,14 @@ fn a_peer_that_cannot_be_converted_is_named_and_the_others_are_converted() {
         "error: <stdin>:1:1: BGPPeer \"bad\": spec.holdTime: time: unknown unit \"d\" in duration \"1d\"\n"
     );
 }
+
+#[test]
+fn what_the_old_version_cannot_say_is_named() {
+    let peer = "apiVersion: metallb.io/v1beta2\nkind: BGPPeer\nmetadata: {name: a, namespace: lb}\n\
+                spec: {myASN: 1, peerASN: 2, peerAddress: 10.0.0.1, vrf: red, disableMP: false, passwordSecret: {name: s}}\n";
+    let run = ferrolb(&["convert", "-f", "-", "--to", "v1beta1"], peer);
+    let expected = "warning: <stdin>:1:1: BGPPeer lb/a: left out, metallb.io/v1beta1 has no spec.vrf, spec.passwordSecret\n";
+    assert_eq!((run.code, run.stderr.as_str()), (0, expected));
+    let unchanged = ferrolb(&["convert", "-f", "-", "--to", "v1beta2"], peer);
+    assert_eq!((unchanged.code, unchanged.stderr.as_str()), (0, ""));
+}

@@ -144,3 +144,9 @@ fn ten_thousand_services_are_no_trouble() {
     let addresses = addresses(&plan);
     assert_eq!(addresses.last().expect("there are services").1, ["10.0.39.15"]);
 }
+
+#[test]
+fn where_there_is_nothing_to_plan_the_table_says_so() {
+    let run = ferrolb(&["plan", "-f", "-"], "");
+    assert_eq!((run.code, run.stdout.as_str()), (0, "no pool and no Service of type LoadBalancer\n"));
+}

@@ -280,3 +280,31 @@ fn people_get_the_resource_the_field_and_the_place() {
     assert!(run.stdout.ends_with("invalid: 2 errors and 0 warnings in 17 resources\n"), "{}", run.stdout);
     assert!(!run.stdout.contains('\x1b'), "no colour where there is no terminal");
 }
+
+#[test]
+fn a_broken_item_of_a_list_is_counted_out() {
+    let run = ferrolb(
+        &["validate", "-f", "-"],
+        r#"{"apiVersion":"v1","kind":"List","items":[{"apiVersion":"v1"}]}"#,
+    );
+    assert_eq!(
+        (run.code, run.stderr.as_str()),
+        (2, "error: <stdin>:1:1: items[0] of this List has no kind\n")
+    );
+}
+
+#[test]
+fn people_are_told_the_resource_even_if_it_has_no_name_and_no_field_is_to_blame() {
+    let text = |resource: &str| ferrolb(&["validate", "-f", "-"], resource).stdout;
+    let nameless =
+        text("apiVersion: metallb.io/v1beta1\nkind: IPAddressPool\nspec: {addresses: [10.0.0.0/8]}\n");
+    assert!(
+        nameless.starts_with("error: IPAddressPool (without a name) metadata.name  (<stdin>:1:1)\n"),
+        "{nameless}"
+    );
+    let unchecked = text(&format!("{PEER}spec: {{myASN: x}}\n"));
+    assert!(
+        unchecked.contains("\nerror: BGPPeer metallb-system/p  (<stdin>:1:1)\n         <nil>: "),
+        "{unchecked}"
+    );
+}

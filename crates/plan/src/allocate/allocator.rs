@@ -83,6 +83,12 @@ impl Allocator {
         Allocator { options, ..Allocator::default() }
     }
 
+    /// Makes room for so many Services, each with an address.
+    pub(super) fn reserve(&mut self, services: usize) {
+        self.holdings.reserve(services);
+        self.addresses.reserve(services);
+    }
+
     /// Replaces the pools. A Service keeps its addresses if one pool still holds all of them, whatever
     /// its name is now; whether the Service may use that pool is asked when it is next converged.
     pub fn set_pools(&mut self, pools: BTreeMap<String, Pool>) {

@@ -48,6 +48,7 @@ use crate::snapshot::Service;
 pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[Service]) -> Vec<Decision> {
     let mut allocator = Allocator::new(options.clone());
     allocator.set_pools(pools.clone());
+    allocator.reserve(services.len());
     allocator.claim_all(services);
 
     let mut order: Vec<usize> = (0..services.len()).collect();

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use crate::range::low_bits;
 use crate::snapshot::ServicePort;
 
 /// A set of numbers as merged, inclusive intervals: start to end.
@@ -192,10 +193,6 @@ impl CountedSet {
             (false, _) => self.blocks.get(&(level, block)).copied().unwrap_or(0),
         }
     }
-}
-
-fn low_bits(count: u32) -> u128 {
-    1_u128.checked_shl(count).map_or(u128::MAX, |bit| bit - 1)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::error::{FamilyError, RequestError, text};
+use crate::range::parse_address;
 use crate::selector::Labels;
 use crate::snapshot::{IpFamily, Service, ServiceKey, ServicePort};
 
@@ -182,9 +183,4 @@ pub(super) fn recorded(service: &Service) -> Vec<Option<IpAddr>> {
 /// Addresses as messages print them.
 pub(super) fn texts(addresses: &[Option<IpAddr>]) -> Vec<String> {
     addresses.iter().map(text).collect()
-}
-
-/// An IPv4 address in IPv6 clothes is an IPv4 address.
-fn parse_address(text: &str) -> Option<IpAddr> {
-    text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }

@@ -1,6 +1,7 @@
+use plan::range::parse_address;
 use proptest::prelude::*;
 
-use crate::parse::{address, cidr, prefixes};
+use crate::parse::addresses::{cidr, prefixes};
 
 fn printed(text: &str) -> Result<String, String> {
     let printed =
@@ -68,16 +69,16 @@ fn what_is_not_an_address_entry_says_why() {
 #[test]
 fn an_address_has_no_zone_and_no_leading_zeros() {
     for text in ["fe80::1%eth0", "1.2.3.04", "1.2.3", "", " 1.2.3.4", "::12345"] {
-        assert_eq!(address(text), None, "{text}");
+        assert_eq!(parse_address(text), None, "{text}");
     }
-    assert_eq!(address("::ffff:1.2.3.4"), address("1.2.3.4"));
+    assert_eq!(parse_address("::ffff:1.2.3.4"), parse_address("1.2.3.4"));
 }
 
 proptest! {
     #[test]
     fn no_text_is_a_panic(text in "[0-9a-f.:/ \\-%]{0,40}|.{0,40}") {
         let _ = prefixes(&text);
-        let _ = address(&text);
+        let _ = parse_address(&text);
     }
 
     #[test]

@@ -91,6 +91,15 @@ fn no_two_pools_overlap_and_none_overlaps_itself() {
             &[r#"CIDR "1.2.3.128/25" in pool "b" overlaps with already defined CIDR "1.2.3.0/24""#],
         ),
         (
+            "an address that cannot be read hides no overlap, of its own pool or of the next",
+            vec![pool("a", &["x", "1.1.0.0/16", "1.1.1.0/24"]), pool("b", &["1.1.2.0/24"])],
+            &[
+                r#"parsing address pool a: invalid CIDR "x" in pool "a": invalid CIDR "x""#,
+                r#"CIDR "1.1.1.0/24" in pool "a" overlaps with already defined CIDR "1.1.0.0/16""#,
+                r#"CIDR "1.1.2.0/24" in pool "b" overlaps with already defined CIDR "1.1.0.0/16""#,
+            ],
+        ),
+        (
             "neighbours do not overlap",
             vec![
                 pool("a", &["10.0.0.0/25", "fd00::/65"]),

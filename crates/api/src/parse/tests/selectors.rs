@@ -2,7 +2,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::LabelSelector;
-use crate::parse::compile;
+use crate::parse::selectors::compile;
 
 fn compiled(selector: Value) -> Result<String, String> {
     let selector: LabelSelector = serde_json::from_value(selector).unwrap();

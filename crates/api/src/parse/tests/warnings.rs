@@ -1,12 +1,17 @@
 use serde_json::json;
 
+use super::super::Role;
 use super::*;
 
 /// Each as `Kind name field: text`.
 fn warnings(resources: &[Value]) -> Vec<String> {
+    lines(read(resources))
+}
+
+fn lines(parsed: Parsed) -> Vec<String> {
     let line =
         |it: super::super::Remark| format!("{} {} {}: {it}", it.subject.kind, it.subject.name, it.field);
-    read(resources).warnings.into_iter().map(line).collect()
+    parsed.warnings.into_iter().map(line).collect()
 }
 
 #[test]
@@ -92,5 +97,22 @@ fn what_is_allowed_and_most_likely_not_meant_is_said() {
         ),
     ] {
         assert_eq!(warnings(&resources), expected, "{case}");
+    }
+}
+
+#[test]
+fn what_only_another_node_sees_is_not_missing() {
+    let resources = [
+        node("n1", &json!({"rack": "a"})),
+        node("n2", &json!({"rack": "b"})),
+        pool("p", &["10.0.0.0/24"]),
+        resource("BFDProfile", "fast", &json!({})),
+        peer("p1", &json!({"nodeSelectors": [{"matchLabels": {"rack": "a"}}], "bfdProfile": "fast"})),
+        resource("BGPAdvertisement", "a", &json!({"peers": ["p1"]})),
+    ];
+    for node in ["n1", "n2"] {
+        let role = Role::Speaker { node: node.to_owned() };
+        let parsed = parse(objects(&resources), &View { role, ..View::everything(NAMESPACE) });
+        assert_eq!(lines(parsed), [""; 0], "{node}");
     }
 }

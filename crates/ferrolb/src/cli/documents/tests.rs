@@ -42,6 +42,16 @@ fn yaml_scalars_are_what_kubernetes_takes_them_for() {
     assert_eq!(values(text), [expected]);
 }
 
+fn nested_json(levels: usize) -> String {
+    format!("{}1{}", r#"{"a":"#.repeat(levels), "}".repeat(levels))
+}
+
+#[test]
+fn as_much_nesting_as_documented_is_read() {
+    assert_eq!(values(&nested_json(64)).len(), 1);
+    assert_eq!(values(&format!("a: {}{}", "[".repeat(63), "]".repeat(63))).len(), 1);
+}
+
 #[test]
 fn whole_numbers_are_integers_however_they_are_written() {
     for text in [
@@ -58,7 +68,11 @@ fn whole_numbers_are_integers_however_they_are_written() {
 #[test]
 fn what_cannot_be_read_has_one_error_with_a_place() {
     let deep_yaml = format!("a: {}{}", "[".repeat(5000), "]".repeat(5000));
-    let deep_json = format!("{}1{}", r#"{"a":"#.repeat(500), "}".repeat(500));
+    let deep_json = nested_json(500);
+    let deep_block: String = (0..200).map(|level| format!("{}a:\n", " ".repeat(level))).collect();
+    let ninefold =
+        |level: usize| format!("a{level}: &a{level} [{}]\n", vec![format!("*a{}", level - 1); 9].join(","));
+    let aliases = format!("a0: &a0 [1]\n{}", (1..12).map(ninefold).collect::<String>());
     for (case, bytes, expected) in [
         ("truncated YAML", b"a:\n  b: \"x\n".to_vec(), "3:1: invalid indentation in multiline quoted scalar"),
         ("truncated JSON", b"{\"a\": 1,\n \"b\":".to_vec(), "2:5: EOF while parsing a value"),
@@ -68,8 +82,11 @@ fn what_cannot_be_read_has_one_error_with_a_place() {
         ("binary", b"a: \0".to_vec(), "1:4: not text: a NUL byte"),
         ("bad syntax", b"a: b: c\n".to_vec(), "1:5: mapping values are not allowed in this context"),
         ("a tab", b"a:\n\t- b\n".to_vec(), "2:2: tabs disallowed within this context (block indentation)"),
-        ("deep YAML", deep_yaml.into_bytes(), "1:68: recursion limit exceeded"),
-        ("deep JSON", deep_json.into_bytes(), "1:636: recursion limit exceeded"),
+        ("deep YAML", deep_yaml.into_bytes(), "1:68: nested deeper than 64 levels"),
+        ("deep block YAML", deep_block.into_bytes(), "65:65: nested deeper than 64 levels"),
+        ("deep JSON", deep_json.into_bytes(), "1:636: nested deeper than 64 levels"),
+        ("JSON one level too deep", nested_json(65).into_bytes(), "1:1: nested deeper than 64 levels"),
+        ("aliases of aliases", aliases.into_bytes(), "7:26: too many anchors and aliases"),
     ] {
         assert_eq!(error(&bytes), expected, "{case}");
     }
