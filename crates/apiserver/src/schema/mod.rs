@@ -10,6 +10,11 @@
 //! are parsed and their names are looked up when the schema is parsed, but they are not type-checked;
 //! a rule that is no boolean counts as broken. What evaluation may cost is bounded by the number of
 //! rules evaluated, by the length of a rule and by the size of the object, not by an estimate per call.
+//! A rule takes a float for what it is even where the schema asks for an integer, which `2.0` passes for;
+//! a real API server refuses to evaluate a rule that looks at such a field.
+//!
+//! Two things are left to those who read and write JSON: `-0` is the integer 0, not a float; and a float
+//! that is whole, once it was judged, is written without its fraction, so that nobody reads `2.0` back.
 
 mod cel;
 mod check;
