@@ -2,7 +2,8 @@
 //!
 //! It is meant to be an ordinary axum router, so that a Kubernetes client can be pointed at it inside
 //! the same process: in tests, on a single host, in a lab. What exists so far is [`schema`], which is
-//! everything that an API server decides about a custom resource from its definition alone.
+//! everything that an API server decides about a custom resource from its definition alone, and
+//! [`store`], which keeps objects as opaque values, in memory or in a file, and serves watches of them.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
