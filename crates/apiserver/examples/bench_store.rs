@@ -58,13 +58,14 @@ async fn fill(path: &Path) {
 }
 
 fn load(path: &Path) {
-    let before = resident_megabytes();
+    let before = status_megabytes("VmRSS:");
     let started = Instant::now();
     let store = DiskStore::open(path).expect("a store");
     report("load_100k", "milliseconds", milliseconds(started.elapsed()));
     assert_eq!(store.opened().entries, OBJECTS as u64);
     report("load_100k_resident_before", "megabytes", before);
-    report("load_100k_resident", "megabytes", resident_megabytes());
+    report("load_100k_resident_peak", "megabytes", status_megabytes("VmHWM:"));
+    report("load_100k_resident", "megabytes", status_megabytes("VmRSS:"));
     let bytes = std::fs::metadata(path).map_or(0, |metadata| metadata.len());
     report("load_100k_file", "megabytes", bytes as f64 / 1e6);
 }
@@ -133,9 +134,9 @@ fn milliseconds(duration: Duration) -> f64 {
 }
 
 /// What the kernel says that this process holds; 0 where it does not say it like this.
-fn resident_megabytes() -> f64 {
+fn status_megabytes(field: &str) -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<f64>().ok());
     kilobytes.unwrap_or(0.0) * 1_024.0 / 1e6
 }

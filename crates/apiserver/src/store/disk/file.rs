@@ -38,6 +38,8 @@ pub(in crate::store) struct Contents {
     pub(in crate::store) problem_count: u64,
     pub(in crate::store) repaired: bool,
     pub(in crate::store) file_bytes: u64,
+    /// Of the entries that were read.
+    totals: Totals,
 }
 
 /// Opens a store for use, or makes an empty one.
@@ -61,7 +63,7 @@ pub(super) fn load(path: &Path) -> Result<Loaded, OpenError> {
         stop(database);
         return Err(error);
     }
-    let totals = totals_of(&contents.entries, contents.revision);
+    let totals = Totals { revision: contents.revision, ..contents.totals };
     Ok(Loaded { volume, database, totals, entries: contents.entries, created, repaired: !clean })
 }
 
@@ -333,10 +335,10 @@ impl Contents {
 
     fn take(&mut self, key: &[u8], record: &[u8]) {
         match decode(key, record) {
-            Ok(entry) if self.entries.last().is_some_and(|last| *last.key == *entry.key) => {
-                self.note(format!("entry {:?} is there twice", entry.key));
+            Ok((entry, checksum)) => {
+                self.totals.add_checksum(checksum);
+                self.entries.push(entry);
             }
-            Ok(entry) => self.entries.push(entry),
             Err(problem) => {
                 let key = String::from_utf8_lossy(key).into_owned();
                 self.note(format!("entry {key:?} cannot be used: {problem}"));
@@ -345,7 +347,8 @@ impl Contents {
     }
 
     fn compare(&mut self, declared: &Totals, witness: Option<u64>) {
-        if totals_of(&self.entries, declared.revision) != *declared && self.problem_count == 0 {
+        let complete = (self.totals.entries, self.totals.digest) == (declared.entries, declared.digest);
+        if !complete && self.problem_count == 0 {
             let (found, expected) = (self.entries.len(), declared.entries);
             self.note(format!("its {found} entries are not the {expected} that were written last"));
         }
@@ -354,12 +357,6 @@ impl Contents {
             self.note(format!("it is at revision {revision}, but had reached revision {reached}"));
         }
     }
-}
-
-fn totals_of(entries: &[Entry], revision: u64) -> Totals {
-    let mut totals = Totals { revision, ..Totals::default() };
-    entries.iter().for_each(|entry| totals.add(entry));
-    totals
 }
 
 /// Runs something of redb. A database that is damaged in a way that redb does not foresee makes it panic,

@@ -18,8 +18,12 @@ pub(super) struct Totals {
 
 impl Totals {
     pub(super) fn add(&mut self, entry: &Entry) {
+        self.add_checksum(checksum(entry));
+    }
+
+    pub(super) fn add_checksum(&mut self, checksum: u64) {
         self.entries = self.entries.wrapping_add(1);
-        self.digest = self.digest.wrapping_add(checksum(entry));
+        self.digest = self.digest.wrapping_add(checksum);
     }
 
     pub(super) fn remove(&mut self, entry: &Entry) {
@@ -41,8 +45,8 @@ pub(super) fn encode(entry: &Entry, out: &mut [u8]) {
     value.copy_from_slice(&entry.value);
 }
 
-/// The entry, or what is wrong with it.
-pub(super) fn decode(key: &[u8], record: &[u8]) -> Result<Entry, &'static str> {
+/// The entry and its checksum, or what is wrong with it.
+pub(super) fn decode(key: &[u8], record: &[u8]) -> Result<(Entry, u64), &'static str> {
     let key = std::str::from_utf8(key).map_err(|_| "its key is not UTF-8")?;
     let (head, value) = record.split_at_checked(HEAD_BYTES).ok_or("its record is too short")?;
     let (revisions, check) = head.split_at(REVISIONS_BYTES);
@@ -53,7 +57,8 @@ pub(super) fn decode(key: &[u8], record: &[u8]) -> Result<Entry, &'static str> {
         create_revision: number(create),
         mod_revision: number(modified),
     };
-    if number(check) == checksum(&entry) { Ok(entry) } else { Err("its checksum is wrong") }
+    let check = number(check);
+    if check == checksum(&entry) { Ok((entry, check)) } else { Err("its checksum is wrong") }
 }
 
 /// The checksum of a key, its revisions and its value.

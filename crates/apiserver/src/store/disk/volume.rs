@@ -176,6 +176,17 @@ impl Volume {
     }
 }
 
+impl Operation {
+    /// Whether a read can find something else after it.
+    fn concerns(&self, offset: u64, length: usize) -> bool {
+        match self {
+            Self::Write(at, data) => *at < offset + length as u64 && offset < at + data.len() as u64,
+            Self::SetLength(_) => true,
+            Self::Synchronise => false,
+        }
+    }
+}
+
 impl StorageBackend for Database {
     fn len(&self) -> io::Result<u64> {
         let held = self.0.held();
@@ -191,10 +202,11 @@ impl StorageBackend for Database {
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         let held = self.0.held();
-        match held.as_deref() {
-            None | Some([]) => self.0.file.read_exact_at(out, HEADER_BYTES + offset),
-            Some(operations) => read_through(&self.0.file, operations, offset, out),
+        let operations = held.as_deref().unwrap_or_default();
+        if operations.iter().any(|operation| operation.concerns(offset, out.len())) {
+            return read_through(&self.0.file, operations, offset, out);
         }
+        self.0.file.read_exact_at(out, HEADER_BYTES + offset)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! Files that are not what the store wrote: each is opened with all of its entries or refused untouched.
 
 use super::*;
-use crate::store::check;
+use crate::store::{DumpError, Incomplete, check, export, import};
 use std::fs;
 use std::path::Path;
 
@@ -148,9 +148,16 @@ fn a_page_of_noise_is_harmless_or_refused_and_the_rest_can_be_exported() {
         fs::write(scratch.file(), &bytes).unwrap();
         if refused(&scratch.file(), &expected, &format!("page {page}")) {
             let mut text = Vec::new();
-            if let Ok(exported) = crate::store::export(&scratch.file(), &mut text) {
+            if let Ok(exported) = export(&scratch.file(), &mut text) {
                 assert!(!exported.problems.is_empty());
                 saved = saved.max(exported.entries);
+                let fresh = Scratch::new();
+                let refused = import(&fresh.file(), &mut &text[..], Incomplete::Refuse);
+                assert!(matches!(refused, Err(DumpError::Incomplete(_))), "page {page}");
+                import(&fresh.file(), &mut &text[..], Incomplete::Accept).unwrap();
+                let found = contents(&DiskStore::open(&fresh.file()).unwrap());
+                assert_eq!(found.len() as u64, exported.entries);
+                assert!(found.iter().all(|entry| expected.contains(entry)), "page {page}");
             }
         }
     }

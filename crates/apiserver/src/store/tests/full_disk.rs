@@ -136,12 +136,17 @@ fn a_full_file_system_becomes_writable_again_when_there_is_room() {
             pause().await;
             assert!(matches!(store.commit(large(9_999)).await, Err(StoreError::NoSpace { .. })));
         }
+        // A store on a full disk can be closed, opened and read.
+        drop(store);
+        assert_eq!(check(&path).unwrap().problem_count, 0);
+        let store = DiskStore::open(&path).unwrap();
+        assert_eq!(everything(&store).await, before);
+        assert!(matches!(store.commit(large(9_999)).await, Err(StoreError::NoSpace { .. })));
         std::fs::remove_file(&ballast).unwrap();
         pause().await;
         expect(store.commit(large(9_999)).await);
         assert_eq!(everything(&store).await.len(), made + 1);
     });
-    drop(store);
     assert_eq!(check(&path).unwrap().problem_count, 0);
 }
 
