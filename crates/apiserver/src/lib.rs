@@ -7,4 +7,5 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod schema;

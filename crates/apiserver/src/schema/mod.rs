@@ -30,7 +30,7 @@ mod path;
 mod pattern;
 mod prune;
 mod rules;
-mod text;
+pub(crate) mod text;
 mod uri;
 
 pub use error::{ErrorKind, FieldError, invalid_message};
