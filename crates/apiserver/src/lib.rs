@@ -8,4 +8,5 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod patch;
 pub mod schema;

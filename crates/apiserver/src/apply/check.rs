@@ -1,6 +1,7 @@
 //! Whether a value is of its type, and which fields it has.
 
 use super::path::Step;
+use super::print::Numbers;
 use super::set::FieldSet;
 use super::typed::{Choice, NO_TYPE, Problems, Shape, as_list, as_map, item_step, printed, scalar_problem};
 use super::types::{ListOf, MapOf, TypeId, Typed};
@@ -33,19 +34,27 @@ impl Checker {
             Shape::Map(map) => match value {
                 Value::Object(fields) => self.map(typed, map, fields),
                 Value::Null => {}
-                _ => self.problem(format!("expected map, got {}", printed(value))),
+                _ => self.problem(format!("expected map, got {}", printed(value, self.numbers()))),
             },
             Shape::List(list) => match value {
                 Value::Array(items) => self.list(typed, list, items),
                 Value::Null => {}
-                _ => self.problem(format!("expected list, got {}", printed(value))),
+                _ => self.problem(format!("expected list, got {}", printed(value, self.numbers()))),
             },
             Shape::Scalar(scalar) => {
-                if let Some(text) = scalar_problem(scalar, Some(value), "") {
+                if let Some(text) = scalar_problem(scalar, Some(value), "", self.numbers()) {
                     self.problem(text);
                 }
             }
             Shape::Nothing => self.problem(NO_TYPE.to_owned()),
+        }
+    }
+
+    /// A configuration is read with numbers of another kind than a stored object.
+    fn numbers(&self) -> Numbers {
+        match self.duplicates {
+            Duplicates::Allowed => Numbers::Integers,
+            Duplicates::Refused => Numbers::Floats,
         }
     }
 
@@ -81,9 +90,7 @@ impl Checker {
                     Err(text) => return self.problem(format!("element {index}: {text}")),
                 }
             };
-            if list.identity.is_some()
-                && !seen.insert(step.clone())
-                && self.duplicates == Duplicates::Refused
+            if list.identity.is_some() && !seen.insert(step.clone()) && self.duplicates == Duplicates::Refused
             {
                 self.problem(format!("duplicate entries for key {step}"));
             }
@@ -96,7 +103,8 @@ impl Checker {
 
 /// Every field and every item that a value mentions.
 pub(crate) fn field_set(typed: Typed<'_>, value: &Value) -> Result<FieldSet, Problems> {
-    let mut collector = Collector { path: Vec::new(), set: FieldSet::default(), problems: Problems::default() };
+    let mut collector =
+        Collector { path: Vec::new(), set: FieldSet::default(), problems: Problems::default() };
     collector.value(typed, value);
     collector.problems.or(collector.set)
 }

@@ -1,6 +1,7 @@
 //! What differs between two objects of one type, field by field.
 
 use super::path::{self, Step};
+use super::print::Numbers;
 use super::set::FieldSet;
 use super::typed::{NO_TYPE, Pairing, Problems, Shape, as_list, as_map, item_step, scalar_problem};
 use super::types::{ListOf, MapOf, Typed};
@@ -78,7 +79,10 @@ impl Comparer {
                 self.lists(typed, list, l, r);
             }
             Shape::Scalar(scalar) => {
-                let problems = (scalar_problem(scalar, old, "lhs: "), scalar_problem(scalar, new, "rhs: "));
+                let problems = (
+                    scalar_problem(scalar, old, "lhs: ", Numbers::Integers),
+                    scalar_problem(scalar, new, "rhs: ", Numbers::Integers),
+                );
                 if let (Some(l), Some(r)) = problems {
                     self.problems.add(&self.path, l);
                     self.problems.add(&self.path, r);

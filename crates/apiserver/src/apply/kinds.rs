@@ -1,7 +1,9 @@
 //! The built-in kinds, read from the table beside this file.
 //! Only shapes: what their values mean is no concern of this crate.
 
-use super::types::{Arena, Atom, Builder, Field, Identity, MapOf, PatchRule, Scalar, TypeId, Types};
+use super::types::{
+    Arena, Atom, Builder, Field, Identity, MapOf, PatchRule, Presence, Scalar, TypeId, Types,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -10,16 +12,14 @@ static TABLE: &str = include_str!("kinds.txt");
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(|| {
     let mut builder = Builder::new();
-    let (names, kinds) = add_all(&mut builder, |_| true);
-    let meta = names.get("ObjectMeta").copied().unwrap_or(TypeId::DEDUCED);
-    Kinds { arena: builder.finish(), kinds, meta }
+    let (_, kinds) = add_all(&mut builder, |_| true);
+    Kinds { arena: builder.finish(), kinds }
 });
 
 struct Kinds {
     arena: Arc<Arena>,
     /// By apiVersion and kind.
     kinds: HashMap<(&'static str, &'static str), TypeId>,
-    meta: TypeId,
 }
 
 impl Types {
@@ -34,45 +34,67 @@ impl Types {
         let mut builder = Builder::new();
         let meta = add_object_meta(&mut builder);
         let mut map = MapOf::of(TypeId::DEDUCED);
-        map.fields.insert("metadata".to_owned(), plain(meta));
+        map.fields.insert("metadata".to_owned(), Field::of(meta));
         map.untyped = false;
         let root = builder.add(Atom { map: Some(map), ..builder.get(TypeId::DEDUCED).clone() });
         Self { arena: builder.finish(), root }
     }
 
-    /// Adds, all through an object, the structs that objects of this type always have: a Service has
-    /// a `status` with a `loadBalancer` in it, and a container has `resources`, even if they are empty.
-    pub fn fill_in(&self, object: &mut Value) {
-        fill_in(&self.arena, self.root, object);
-    }
-
-    pub(crate) fn object_meta() -> Self {
-        Self { arena: KINDS.arena.clone(), root: KINDS.meta }
+    /// Prints an object as the API server's own type prints it: what such an object always has is added
+    /// (a Service has a `status` with a `loadBalancer` in it, an Event a `firstTimestamp`), what is not
+    /// printed when empty is left out. Changes nothing for custom resources.
+    pub fn normalise(&self, object: &mut Value) {
+        normalise(&self.arena, self.root, object);
     }
 }
 
-fn fill_in(arena: &Arena, id: TypeId, value: &mut Value) {
+fn normalise(arena: &Arena, id: TypeId, value: &mut Value) {
     let atom = arena.atom(id);
     match value {
         Value::Object(fields) => {
             let Some(map) = &atom.map else { return };
-            let mut absent: Vec<_> =
-                map.fields.iter().filter(|(name, field)| field.always_there && !fields.contains_key(*name)).collect();
-            absent.sort_by_key(|(name, _)| *name);
-            for (name, _) in absent {
-                fields.insert(name.clone(), Value::Object(Map::new()));
+            if map.name.is_some() {
+                normalise_struct(map, fields);
             }
             for (name, field) in fields {
-                fill_in(arena, map.field(name), field);
+                normalise(arena, map.field(name), field);
             }
         }
         Value::Array(items) => {
             let Some(list) = &atom.list else { return };
             for item in items {
-                fill_in(arena, list.element, item);
+                normalise(arena, list.element, item);
             }
         }
         _ => {}
+    }
+}
+
+fn normalise_struct(map: &MapOf, fields: &mut Map<String, Value>) {
+    fields.retain(|name, value| match map.fields.get(name).map(|field| &field.presence) {
+        None => true,
+        Some(Presence::NotEmpty) => !is_empty(value),
+        Some(_) => !value.is_null(),
+    });
+    let always = map.fields.iter().filter_map(|(name, field)| match &field.presence {
+        Presence::Always(value) if !fields.contains_key(name) => Some((name, value)),
+        _ => None,
+    });
+    let mut absent: Vec<_> = always.collect();
+    absent.sort_by_key(|(name, _)| *name);
+    for (name, value) in absent {
+        fields.insert(name.clone(), value.clone());
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Number(number) => number.as_f64() == Some(0.0),
+        Value::String(text) => text.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
+        Value::Bool(true) => false,
     }
 }
 
@@ -164,11 +186,12 @@ impl Reader<'_> {
             Some((text, default)) => (text, serde_json::from_str(default).ok()),
             None => (text, None),
         };
-        let (text, always_there) = match text.strip_suffix('+') {
-            Some(text) => (text, true),
-            None => (text, false),
+        let (text, presence) = match (text.strip_suffix('-'), text.split_once('+')) {
+            (Some(text), _) => (text, Presence::NotEmpty),
+            (None, Some((text, value))) => (text, Presence::Always(always(value))),
+            (None, None) => (text, Presence::Given),
         };
-        Field { type_id: self.type_of(text), default, always_there, patch }
+        Field { type_id: self.type_of(text), default, presence, patch }
     }
 
     fn type_of(&mut self, text: &str) -> TypeId {
@@ -218,8 +241,9 @@ fn patch_rule(text: &str) -> PatchRule {
     PatchRule { merge: has("merge"), replace: has("replace"), key }
 }
 
-fn plain(type_id: TypeId) -> Field {
-    Field { type_id, default: None, always_there: false, patch: PatchRule::default() }
+/// Nothing stands for an empty struct.
+fn always(text: &str) -> Value {
+    serde_json::from_str(text).unwrap_or_else(|_| Value::Object(Map::new()))
 }
 
 #[cfg(test)]
@@ -233,8 +257,7 @@ mod tests {
         for line in TABLE.lines().filter_map(Line::parse) {
             for field in line.fields.split_ascii_whitespace() {
                 let (_, text) = field.split_once(':').expect("a field has a type");
-                let text = text.split(['~', '=']).next().unwrap_or_default().trim_end_matches(['+', '!']);
-                let text = text.split('{').next().unwrap_or_default();
+                let text = text.split(['~', '=', '+', '-', '!', '{']).next().unwrap_or_default();
                 let name = text.trim_matches(['[', ']', '<', '>']);
                 let primitive = ["s", "n", "b", "u", "*", "?"].contains(&name);
                 assert!(primitive || names.contains(&name), "{}: {field}", line.name);
@@ -243,13 +266,16 @@ mod tests {
     }
 
     #[test]
-    fn a_service_always_has_a_spec_and_a_status() {
+    fn a_service_always_has_a_status_and_no_empty_labels() {
         let types = Types::of_built_in("v1", "Service").expect("a built-in kind");
-        let mut service = json!({"spec": {"type": "ClusterIP"}});
-        types.fill_in(&mut service);
+        let ports = json!([{"port": 80, "nodePort": 0}]);
+        let mut service =
+            json!({"metadata": {"labels": {}, "name": null}, "spec": {"ports": ports, "clusterIP": ""}});
+        types.normalise(&mut service);
+        let ports = json!([{"port": 80, "targetPort": 0}]);
         assert_eq!(
             service,
-            json!({"metadata": {}, "spec": {"type": "ClusterIP"}, "status": {"loadBalancer": {}}})
+            json!({"metadata": {}, "spec": {"ports": ports}, "status": {"loadBalancer": {}}})
         );
         assert!(Types::of_built_in("v2", "Service").is_none());
     }

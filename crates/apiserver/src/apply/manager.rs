@@ -101,18 +101,15 @@ impl<'a> FieldManager<'a> {
     ) -> Result<Value, ApplyError> {
         let empty = self.empty();
         let live = live.unwrap_or(&empty);
-        let mut managed = Managed::decode(live).map_err(|error| {
-            ApplyError::Internal(format!("failed to decode managed fields: {error}"))
-        })?;
+        let mut managed = Managed::decode(live)
+            .map_err(|error| ApplyError::Internal(format!("failed to decode managed fields: {error}")))?;
         self.check_kind(config)?;
         let mut live = live.clone();
         managed::strip(&mut live);
         if managed.managers.is_empty() {
-            managed = self
-                .updated(&empty, &live, managed, "before-first-apply", now)
-                .map_err(|error| {
-                    ApplyError::Internal(format!("failed to create manager for existing fields: {error}"))
-                })?;
+            managed = self.updated(&empty, &live, managed, "before-first-apply", now).map_err(|error| {
+                ApplyError::Internal(format!("failed to create manager for existing fields: {error}"))
+            })?;
         }
         let outcome = self.applied(&live, config, managed.clone(), manager, force, now);
         let (mut object, managed) = match outcome {
@@ -134,7 +131,7 @@ impl<'a> FieldManager<'a> {
     /// What an object is before anything is in it.
     fn empty(&self) -> Value {
         let mut empty = json!({"apiVersion": self.api_version, "kind": self.kind});
-        self.types.fill_in(&mut empty);
+        self.types.normalise(&mut empty);
         empty
     }
 
@@ -220,7 +217,10 @@ impl<'a> FieldManager<'a> {
             return Err(ApplyError::BadRequest("metadata.managedFields must be nil".to_owned()));
         }
         let unusable = |what: &str, object: &Value, error: String| {
-            ApplyError::Internal(format!("failed to create typed {what} object ({}): {error}", error::describe(object)))
+            ApplyError::Internal(format!(
+                "failed to create typed {what} object ({}): {error}",
+                error::describe(object)
+            ))
         };
         refuse_too_deep([config]).map_err(|error| unusable("patch", config, error))?;
         refuse_too_deep([live]).map_err(|error| unusable("live", live, error))?;
@@ -317,7 +317,8 @@ fn strip_system_fields(managers: &mut managed::Managers, id: &ManagerId) {
 /// The oldest updates become one for each version, until there are few enough.
 fn cap_update_managers(managed: &mut Managed) {
     let Managed { managers, times } = managed;
-    let mut updaters: Vec<_> = managers.iter().filter(|(_, owned)| !owned.applied).map(|(id, _)| id.clone()).collect();
+    let mut updaters: Vec<_> =
+        managers.iter().filter(|(_, owned)| !owned.applied).map(|(id, _)| id.clone()).collect();
     let mut count = updaters.len();
     updaters.sort_by_cached_key(|id| {
         let seconds = times.get(id).copied().flatten().map_or(0, |time| time.timestamp());
@@ -345,12 +346,10 @@ fn cap_update_managers(managed: &mut Managed) {
             managers.insert(bucket.clone(), oldest);
         }
         let before = managers.get(&bucket).map(|owned| owned.set.clone()).unwrap_or_default();
-        let set = set.union(&before);
         let time = times.get(&id).copied().flatten();
+        managers.remove(&id);
+        let set = set.union(&before);
         managers.insert(bucket.clone(), Owned { set, api_version, applied: false });
-        if id != bucket {
-            managers.remove(&id);
-        }
         times.insert(bucket, time);
         count -= 1;
     }

@@ -1,6 +1,7 @@
 //! One object laid over another, and fields taken out of one.
 
 use super::path::Step;
+use super::print::Numbers;
 use super::set::FieldSet;
 use super::typed::{Choice, NO_TYPE, Pairing, Problems, Shape, as_list, as_map, item_step, scalar_problem};
 use super::types::{ListOf, MapOf, Typed};
@@ -46,7 +47,10 @@ impl Merger {
                 if list.identity.is_none() || (b.is_empty() && o.is_empty()) {
                     return over.or(base).cloned();
                 }
-                let items = Items { of_base: self.index(typed, list, b, true), of_over: self.index(typed, list, o, false) };
+                let items = Items {
+                    of_base: self.index(typed, list, b, true),
+                    of_over: self.index(typed, list, o, false),
+                };
                 let merged = items.merge(|step, base, over| {
                     self.path.push(step.clone());
                     let before = self.problems.0.len();
@@ -58,7 +62,10 @@ impl Merger {
                 (!merged.is_empty()).then_some(Value::Array(merged))
             }
             Shape::Scalar(scalar) => {
-                let problems = (scalar_problem(scalar, base, "lhs: "), scalar_problem(scalar, over, "rhs: "));
+                let problems = (
+                    scalar_problem(scalar, base, "lhs: ", Numbers::Integers),
+                    scalar_problem(scalar, over, "rhs: ", Numbers::Integers),
+                );
                 if let (Some(l), Some(r)) = problems {
                     self.problems.add(&self.path, l);
                     self.problems.add(&self.path, r);
@@ -81,7 +88,8 @@ impl Merger {
         over: Option<&Map<String, Value>>,
     ) -> Option<Value> {
         let mut merged = Map::new();
-        let only_over = over.into_iter().flatten().filter(|(name, _)| base.is_none_or(|base| !base.contains_key(*name)));
+        let only_over =
+            over.into_iter().flatten().filter(|(name, _)| base.is_none_or(|base| !base.contains_key(*name)));
         let names = base.into_iter().flatten().chain(only_over).map(|(name, _)| name);
         for name in names {
             let sides = (base.and_then(|base| base.get(name)), over.and_then(|over| over.get(name)));
@@ -94,7 +102,13 @@ impl Merger {
         (!merged.is_empty()).then_some(Value::Object(merged))
     }
 
-    fn index<'v>(&mut self, typed: Typed<'_>, list: &ListOf, items: &'v [Value], duplicates: bool) -> Indexed<'v> {
+    fn index<'v>(
+        &mut self,
+        typed: Typed<'_>,
+        list: &ListOf,
+        items: &'v [Value],
+        duplicates: bool,
+    ) -> Indexed<'v> {
         let mut indexed = Indexed::default();
         for (index, item) in items.iter().enumerate() {
             let step = match item_step(typed, list, item) {

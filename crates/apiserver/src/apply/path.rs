@@ -32,7 +32,8 @@ impl Step {
         match self {
             Self::Field(name) => format!("f:{name}"),
             Self::Keys(keys) => {
-                let keys: Map<_, _> = keys.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+                let keys: Map<_, _> =
+                    keys.iter().map(|(name, value)| (name.clone(), value.0.clone())).collect();
                 format!("k:{}", text::json(&Value::Object(keys)))
             }
             Self::Item(value) => format!("v:{}", text::json(&value.0)),
@@ -148,9 +149,10 @@ fn compare(left: &Value, right: &Value) -> Ordering {
         }
         (Value::Object(left), Value::Object(right)) => {
             let (left, right) = (sorted(left), sorted(right));
-            let pairs = left.iter().zip(&right).map(|(left, right)| {
-                left.0.cmp(right.0).then_with(|| compare(left.1, right.1))
-            });
+            let pairs = left
+                .iter()
+                .zip(&right)
+                .map(|(left, right)| left.0.cmp(right.0).then_with(|| compare(left.1, right.1)));
             pairs.fold(Ordering::Equal, Ordering::then).then(left.len().cmp(&right.len()))
         }
         (left, right) => rank(left).cmp(&rank(right)),
@@ -191,7 +193,8 @@ mod tests {
 
     #[test]
     fn steps_are_printed_and_written_as_others_do() {
-        let keys = Step::Keys(vec![("port".into(), Scalar(json!(80))), ("protocol".into(), Scalar(json!("TCP")))]);
+        let keys =
+            Step::Keys(vec![("port".into(), Scalar(json!(80))), ("protocol".into(), Scalar(json!("TCP")))]);
         for (step, printed, written) in [
             (Step::field("spec"), ".spec", "f:spec"),
             (keys, r#"[port=80,protocol="TCP"]"#, r#"k:{"port":80,"protocol":"TCP"}"#),

@@ -115,7 +115,10 @@ impl FieldSet {
             let common = mine.intersection(other.children.get(step)?);
             (!common.is_empty()).then(|| (step.clone(), common))
         });
-        Self { members: self.members.intersection(&other.members).cloned().collect(), children: both.collect() }
+        Self {
+            members: self.members.intersection(&other.members).cloned().collect(),
+            children: both.collect(),
+        }
     }
 
     /// Fields of this set that are not in the other; a field inside a field of the other stays.
@@ -127,7 +130,10 @@ impl FieldSet {
             };
             Some((step.clone(), left))
         });
-        Self { members: self.members.difference(&other.members).cloned().collect(), children: children.collect() }
+        Self {
+            members: self.members.difference(&other.members).cloned().collect(),
+            children: children.collect(),
+        }
     }
 
     /// Fields of this set that are neither in the other nor inside a field of the other.
@@ -135,14 +141,15 @@ impl FieldSet {
         let children = self.children.iter().filter(|(step, _)| !other.members.contains(step));
         let children = children.filter_map(|(step, mine)| {
             let left = match other.children.get(step) {
-                Some(theirs) => {
-                    Some(mine.recursive_difference(theirs)).filter(|left| !left.is_empty())?
-                }
+                Some(theirs) => Some(mine.recursive_difference(theirs)).filter(|left| !left.is_empty())?,
                 None => mine.clone(),
             };
             Some((step.clone(), left))
         });
-        Self { members: self.members.difference(&other.members).cloned().collect(), children: children.collect() }
+        Self {
+            members: self.members.difference(&other.members).cloned().collect(),
+            children: children.collect(),
+        }
     }
 
     /// The set, and every declared field on the way to one of its fields.

@@ -119,27 +119,32 @@ impl<'a> Pairing<'a> {
 pub(crate) const NO_TYPE: &str = "schema error: invalid atom: inlined";
 
 /// Why a value is no such scalar, if it is none.
-pub(crate) fn scalar_problem(scalar: Scalar, value: Option<&Value>, side: &str) -> Option<String> {
+pub(crate) fn scalar_problem(
+    scalar: Scalar,
+    value: Option<&Value>,
+    side: &str,
+    numbers: Numbers,
+) -> Option<String> {
     let value = value.filter(|value| !value.is_null())?;
     let wanted = match scalar {
         Scalar::Numeric if !value.is_number() => {
-            let got = print::type_name(value, Numbers::Floats);
+            let got = print::type_name(value, numbers);
             return Some(format!("{side}expected numeric (int or float), got {got}"));
         }
         Scalar::String if !value.is_string() => {
-            let got = print::literal(value, Numbers::Floats);
+            let got = print::literal(value, numbers);
             return Some(format!("{side}expected string, got &value.valueUnstructured{{Value:{got}}}"));
         }
         Scalar::Boolean if !value.is_boolean() => "boolean",
         Scalar::Untyped if value.is_array() || value.is_object() => "any scalar",
         _ => return None,
     };
-    Some(format!("{side}expected {wanted}, got {}", printed(value)))
+    Some(format!("{side}expected {wanted}, got {}", printed(value, numbers)))
 }
 
 /// How a value of the wrong kind stands in a message.
-pub(crate) fn printed(value: &Value) -> String {
-    format!("&{{{}}}", print::plain(value, Numbers::Floats))
+pub(crate) fn printed(value: &Value, numbers: Numbers) -> String {
+    format!("&{{{}}}", print::plain(value, numbers))
 }
 
 pub(crate) fn as_map(value: Option<&Value>) -> Option<&Map<String, Value>> {

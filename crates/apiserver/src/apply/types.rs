@@ -83,9 +83,26 @@ pub(crate) struct Field {
     pub(crate) type_id: TypeId,
     /// What a missing key of a list item counts as.
     pub(crate) default: Option<Value>,
-    /// A struct that is there even if it is empty.
-    pub(crate) always_there: bool,
+    pub(crate) presence: Presence,
     pub(crate) patch: PatchRule,
+}
+
+/// When the API server's own types print a field.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) enum Presence {
+    /// When it was given.
+    #[default]
+    Given,
+    /// When it was given and is not empty.
+    NotEmpty,
+    /// Always; it is this where it was not given.
+    Always(Value),
+}
+
+impl Field {
+    pub(crate) fn of(type_id: TypeId) -> Self {
+        Self { type_id, default: None, presence: Presence::Given, patch: PatchRule::default() }
+    }
 }
 
 /// How a strategic merge patch treats a field.
@@ -257,8 +274,7 @@ impl OpenApi<'_> {
         for (name, property) in properties.into_iter().flatten() {
             let type_id = self.reference(property, preserve, depth + 1);
             let default = property.get("default").filter(|value| !value.is_null()).cloned();
-            let field = Field { type_id, default, always_there: false, patch: PatchRule::default() };
-            map.fields.insert(name.clone(), field);
+            map.fields.insert(name.clone(), Field { default, ..Field::of(type_id) });
         }
         map.element = match schema.get("additionalProperties") {
             None | Some(Value::Null) if preserve || map.fields.is_empty() => TypeId::DEDUCED,
@@ -266,8 +282,8 @@ impl OpenApi<'_> {
             Some(entry @ Value::Object(_)) => self.reference(entry, preserve, depth + 1),
             _ => TypeId::NONE,
         };
-        let untyped = map.element == TypeId::DEDUCED
-            || self.builder.get(map.element).scalar == Some(Scalar::Untyped);
+        let untyped =
+            map.element == TypeId::DEDUCED || self.builder.get(map.element).scalar == Some(Scalar::Untyped);
         map.untyped = untyped && map.fields.is_empty();
         map.atomic = schema.get("x-kubernetes-map-type").and_then(Value::as_str) == Some("atomic");
         map
@@ -295,8 +311,7 @@ impl OpenApi<'_> {
         let string = self.builder.add(Atom::scalar(Scalar::String));
         if let Some(map) = &mut atom.map {
             for (name, type_id) in [("apiVersion", string), ("kind", string), ("metadata", self.meta)] {
-                let field = Field { type_id, default: None, always_there: false, patch: PatchRule::default() };
-                map.fields.insert(name.to_owned(), field);
+                map.fields.insert(name.to_owned(), Field::of(type_id));
             }
             map.untyped = false;
         }

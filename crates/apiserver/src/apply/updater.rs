@@ -211,7 +211,12 @@ impl Updater<'_> {
 }
 
 /// Only what the manager owned before can go.
-fn add_back_dangling(types: &Types, merged: &Value, pruned: &Value, last: &FieldSet) -> Result<Value, Failure> {
+fn add_back_dangling(
+    types: &Types,
+    merged: &Value,
+    pruned: &Value,
+    last: &FieldSet,
+) -> Result<Value, Failure> {
     let typed = types.root();
     let left = fields_of(types, pruned)?.with_declared_parents(typed);
     let all = fields_of(types, merged)?.with_declared_parents(typed);
