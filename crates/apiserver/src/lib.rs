@@ -7,13 +7,16 @@
 //! * [`store`]: where objects live, in memory or in a file, and what watchers are told;
 //! * [`resource`], [`builtin`], [`discovery`]: what is served, and how clients find out;
 //! * [`path`], [`selector`]: what a request asks for;
+//! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
 //! * [`status`], [`table`]: what it is answered with.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod apply;
 pub mod builtin;
 pub mod discovery;
+pub mod patch;
 pub mod path;
 pub mod resource;
 pub mod schema;
