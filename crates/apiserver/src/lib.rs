@@ -1,7 +1,7 @@
 //! A small Kubernetes API server, for any resource and for none in particular.
 //!
-//! It is meant to be an ordinary axum router, so that a Kubernetes client can be pointed at it inside the same
-//! process: in tests, on a single host, in a lab. So far its parts exist, and nothing yet puts them together:
+//! [`server::Server`] is an axum router over a [`store`], so a Kubernetes client can be pointed at it inside the
+//! same process: in tests, on a single host, in a lab. Its parts know nothing of each other:
 //!
 //! * [`schema`]: everything that an API server decides about a custom resource from its definition alone;
 //! * [`store`]: where objects live, in memory or in a file, and what watchers are told;
@@ -9,6 +9,10 @@
 //! * [`path`], [`selector`]: what a request asks for;
 //! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
 //! * [`status`], [`table`]: what it is answered with.
+//!
+//! What the server does not do yet: built-in kinds are stored without behaviour of their own (no cluster IPs, no
+//! namespace that takes its contents along), nobody is authenticated, no webhook is called, and there is no
+//! `/openapi`. Until it does, it is for use inside a process alone.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
@@ -21,6 +25,7 @@ pub mod path;
 pub mod resource;
 pub mod schema;
 pub mod selector;
+pub mod server;
 pub mod status;
 pub mod store;
 pub mod table;

@@ -1,0 +1,153 @@
+//! The server: a request comes in, the catalog says what it is about, the store keeps it.
+//!
+//! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
+
+mod catalog;
+mod definitions;
+mod list;
+mod names;
+mod objects;
+mod request;
+mod respond;
+mod watching;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use serde_json::Value;
+
+use crate::path::{self, Target};
+use crate::resource::Verb;
+use crate::status::{Reason, Refusal};
+use crate::store::{Store, StoreError};
+use catalog::Catalog;
+use request::Asked;
+
+/// Everything that could grow with a request is bounded here.
+pub const LIMITS: Limits = Limits {
+    body_bytes: 3 << 20,
+    object_bytes: 3 << 19,
+    list_page: 10_000,
+    watch_time: Duration::from_secs(30 * 60),
+    name_attempts: 8,
+};
+
+/// See [`LIMITS`].
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Length of a request's body; a longer one is 413.
+    pub body_bytes: usize,
+    /// Length of a stored object; a longer one is 413.
+    pub object_bytes: usize,
+    /// Objects read from the store at once; a longer list is read page by page.
+    pub list_page: usize,
+    /// How long a watch lasts at most; then it ends, and the client comes again.
+    pub watch_time: Duration,
+    /// How often a generated name is tried before the last one is said to be taken.
+    pub name_attempts: usize,
+}
+
+/// A server over a store.
+#[derive(Debug)]
+pub struct Server {
+    store: Arc<dyn Store>,
+    catalog: Catalog,
+}
+
+impl Server {
+    /// A server over what the store holds: the definitions in it are served.
+    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, StoreError> {
+        let server = Server { store, catalog: Catalog::default() };
+        server.load_definitions().await?;
+        Ok(Arc::new(server))
+    }
+
+    pub fn router(self: &Arc<Server>) -> Router {
+        Router::new().fallback(answer).with_state(Arc::clone(self))
+    }
+
+    async fn answer(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
+        let (parts, body) = request.into_parts();
+        let kinds = self.catalog.snapshot();
+        match path::parse(parts.uri.path()) {
+            Target::Resource(path) => self.resource(Asked::of(&parts, &path, &kinds)?, body).await,
+            target => respond::discovery(&target, &parts, &kinds),
+        }
+    }
+
+    async fn resource(&self, asked: Asked, body: Body) -> Result<Response, Refusal> {
+        match asked.verb {
+            Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
+            Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
+            Verb::Watch => self.watch(asked).await,
+            Verb::Create if asked.served.is_definition() => {
+                let written = self.define(&asked, request::json_body(body).await?).await?;
+                Ok(respond::written(&asked, &written))
+            }
+            Verb::Create => {
+                let written = self.create(&asked, request::json_body(body).await?).await?;
+                Ok(respond::written(&asked, &written))
+            }
+            Verb::Update => {
+                let written = self.update(&asked, request::json_body(body).await?).await?;
+                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+            }
+            Verb::Patch => {
+                let written = self.patch(&asked, request::json_body(body).await?).await?;
+                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+            }
+            Verb::Delete => {
+                let options = request::optional_json_body(body).await?;
+                let deleted = self.delete(&asked, &options).await?;
+                self.forget_if_gone(&asked, &deleted.object).await?;
+                Ok(respond::deleted(&asked, &deleted))
+            }
+            Verb::DeleteCollection => {
+                let options = request::optional_json_body(body).await?;
+                Ok(respond::list(&asked, &self.delete_collection(&asked, &options).await?))
+            }
+        }
+    }
+}
+
+async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
+    server.answer(request).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
+}
+
+fn timestamp_secs() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Now, as the API writes times.
+fn timestamp() -> Value {
+    let time = chrono::DateTime::from_timestamp(timestamp_secs(), 0).unwrap_or_default();
+    time.format("%Y-%m-%dT%H:%M:%SZ").to_string().into()
+}
+
+impl From<StoreError> for Refusal {
+    fn from(error: StoreError) -> Refusal {
+        let text = error.to_string();
+        match error {
+            StoreError::Expired { requested, oldest } => {
+                let message = format!("too old resource version: {requested} ({oldest})");
+                Refusal::new(410, Reason::Expired, message)
+            }
+            StoreError::Future { requested, newest } => {
+                let message = format!("Timeout: Too large resource version: {requested}, current: {newest}");
+                Refusal::new(504, Reason::Timeout, message)
+            }
+            StoreError::TooLarge { .. } => Refusal::new(413, Reason::RequestEntityTooLarge, text),
+            StoreError::TooManyWatches { .. } => Refusal::new(429, Reason::TooManyRequests, text),
+            StoreError::NoSpace { .. } => Refusal::new(507, Reason::InternalError, text),
+            _ => Refusal::new(500, Reason::InternalError, text),
+        }
+    }
+}

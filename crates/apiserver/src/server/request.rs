@@ -1,0 +1,215 @@
+//! An HTTP request to what it asks of the server, or why it cannot be asked.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{Method, header};
+use serde_json::Value;
+
+use super::LIMITS;
+use super::catalog::{Kinds, Served};
+use crate::path::ResourcePath;
+use crate::resource::Verb;
+use crate::selector::{FieldSelector, LabelSelector};
+use crate::status::{Reason, Refusal, Target};
+use crate::table::IncludeObject;
+
+/// What is asked, and of which kind.
+#[derive(Debug, Clone)]
+pub(super) struct Asked {
+    pub(super) served: Arc<Served>,
+    pub(super) verb: Verb,
+    pub(super) namespace: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) subresource: Option<String>,
+    pub(super) query: BTreeMap<String, String>,
+    /// Whether the answer is wanted as a table.
+    pub(super) as_table: bool,
+    pub(super) content_type: String,
+    user_agent: String,
+}
+
+/// What becomes of fields that the schema does not know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FieldValidation {
+    Ignore,
+    Warn,
+    Strict,
+}
+
+impl Asked {
+    pub(super) fn of(parts: &Parts, path: &ResourcePath<'_>, kinds: &Kinds) -> Result<Asked, Refusal> {
+        let key = (
+            path.group_version.group.to_string(),
+            path.group_version.version.to_string(),
+            path.resource.to_string(),
+        );
+        let served = kinds.get(&key).ok_or_else(Refusal::no_such_resource)?;
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_ref().map(ToString::to_string);
+        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
+        let query: BTreeMap<String, String> = pairs.into_owned().collect();
+        let has_name = path.name.is_some();
+        let is_watch =
+            !has_name && query.get("watch").is_some_and(|value| !matches!(&**value, "false" | "0"));
+        let verb = match (&parts.method, has_name) {
+            (&Method::GET, true) => Verb::Get,
+            (&Method::GET, false) if is_watch => Verb::Watch,
+            (&Method::GET, false) => Verb::List,
+            (&Method::POST, _) => Verb::Create,
+            (&Method::PUT, true) => Verb::Update,
+            (&Method::PATCH, true) => Verb::Patch,
+            (&Method::DELETE, true) => Verb::Delete,
+            (&Method::DELETE, false) => Verb::DeleteCollection,
+            _ => return Err(not_allowed()),
+        };
+        let text_of = |name: header::HeaderName| {
+            parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        };
+        let asked = Asked {
+            served: Arc::clone(served),
+            verb,
+            namespace: owned(&path.namespace),
+            name: owned(&path.name),
+            subresource: owned(&path.subresource),
+            query,
+            as_table: text_of(header::ACCEPT).split(',').any(|media| media.contains("as=Table")),
+            content_type: text_of(header::CONTENT_TYPE),
+            user_agent: text_of(header::USER_AGENT),
+        };
+        asked.check()?;
+        Ok(asked)
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let resource = &self.served.resource;
+        let is_across_namespaces = matches!(self.verb, Verb::List | Verb::Watch) && self.name.is_none();
+        if resource.is_namespaced && self.namespace.is_none() && !is_across_namespaces
+            || !resource.is_namespaced && self.namespace.is_some()
+        {
+            return Err(Refusal::no_such_resource());
+        }
+        let verbs = match &self.subresource {
+            None => &resource.verbs,
+            Some(name) => {
+                let part = resource.subresources.iter().find(|part| part.name == *name);
+                &part.ok_or_else(Refusal::no_such_resource)?.verbs
+            }
+        };
+        if verbs.contains(&self.verb) { Ok(()) } else { Err(not_allowed()) }
+    }
+
+    /// The same question about one object of the collection.
+    pub(super) fn about(&self, namespace: Option<String>, name: Option<String>) -> Asked {
+        Asked { namespace, name, ..self.clone() }
+    }
+
+    /// How messages name the object that is asked for.
+    pub(super) fn target(&self) -> Target<'_> {
+        self.target_named(self.name.as_deref().unwrap_or_default())
+    }
+
+    pub(super) fn target_named<'a>(&'a self, name: &'a str) -> Target<'a> {
+        Target { group: &self.served.resource.group, resource: &self.served.resource.plural, name }
+    }
+
+    pub(super) fn is_status(&self) -> bool {
+        self.subresource.as_deref() == Some("status")
+    }
+
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn is_dry_run(&self) -> Result<bool, Refusal> {
+        match self.parameter("dryRun") {
+            None => Ok(false),
+            Some("All") => Ok(true),
+            Some(other) => {
+                let message = format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"");
+                Err(Refusal::new(422, Reason::Invalid, message))
+            }
+        }
+    }
+
+    /// Who the fields written by this request belong to.
+    pub(super) fn field_manager(&self) -> String {
+        let of_agent =
+            || self.user_agent.split('/').next().filter(|name| !name.is_empty()).unwrap_or("unknown");
+        self.parameter("fieldManager").unwrap_or_else(of_agent).to_owned()
+    }
+
+    pub(super) fn field_validation(&self) -> FieldValidation {
+        match self.parameter("fieldValidation") {
+            Some("Strict") => FieldValidation::Strict,
+            Some("Ignore") => FieldValidation::Ignore,
+            _ => FieldValidation::Warn,
+        }
+    }
+
+    pub(super) fn label_selector(&self) -> Result<LabelSelector, Refusal> {
+        let text = self.parameter("labelSelector").unwrap_or_default();
+        LabelSelector::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))
+    }
+
+    pub(super) fn field_selector(&self) -> Result<FieldSelector, Refusal> {
+        let text = self.parameter("fieldSelector").unwrap_or_default();
+        let selector = FieldSelector::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        let supported = super::list::selectable_fields(&self.served);
+        match selector.requirements.iter().find(|it| !supported.contains(&it.field.as_str())) {
+            None => Ok(selector),
+            Some(unknown) => {
+                Err(Refusal::bad_request(format!("field label not supported: {}", unknown.field)))
+            }
+        }
+    }
+
+    pub(super) fn include_object(&self) -> IncludeObject {
+        match self.parameter("includeObject") {
+            Some("None") => IncludeObject::None,
+            Some("Object") => IncludeObject::Object,
+            _ => IncludeObject::Metadata,
+        }
+    }
+
+    /// A revision that the client names; `Err` if it is none.
+    pub(super) fn resource_version(&self) -> Result<Option<u64>, Refusal> {
+        let Some(text) = self.parameter("resourceVersion") else { return Ok(None) };
+        let invalid = |_| {
+            Refusal::bad_request(format!(
+                "invalid resource version {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
+            ))
+        };
+        text.parse().map(Some).map_err(invalid)
+    }
+}
+
+fn not_allowed() -> Refusal {
+    let message = "the server does not allow this method on the requested resource";
+    Refusal::new(405, Reason::MethodNotAllowed, message)
+}
+
+/// The body as JSON.
+pub(super) async fn json_body(body: Body) -> Result<Value, Refusal> {
+    let bytes = bytes(body).await?;
+    serde_json::from_slice(&bytes).map_err(|error| {
+        Refusal::bad_request(format!("the object provided is unrecognized (must be of type JSON): {error}"))
+    })
+}
+
+/// The body as JSON, if there is one.
+pub(super) async fn optional_json_body(body: Body) -> Result<Value, Refusal> {
+    let bytes = bytes(body).await?;
+    if bytes.is_empty() {
+        return Ok(Value::Null);
+    }
+    serde_json::from_slice(&bytes).map_err(|error| Refusal::bad_request(error.to_string()))
+}
+
+async fn bytes(body: Body) -> Result<bytes::Bytes, Refusal> {
+    axum::body::to_bytes(body, LIMITS.body_bytes).await.map_err(|_| {
+        let message = format!("Request entity too large: limit is {}", LIMITS.body_bytes);
+        Refusal::new(413, Reason::RequestEntityTooLarge, message)
+    })
+}

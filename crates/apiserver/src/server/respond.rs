@@ -1,0 +1,140 @@
+//! What a request is answered with.
+
+use axum::body::Body;
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::Response;
+use serde_json::{Value, json};
+
+use super::catalog::Kinds;
+use super::list::List;
+use super::objects::Written;
+use super::request::Asked;
+use super::timestamp_secs;
+use crate::discovery;
+use crate::path::Target;
+use crate::resource::ResourceType;
+use crate::status::Refusal;
+use crate::table;
+
+const JSON: &str = "application/json";
+
+pub(super) fn refusal(refusal: &Refusal) -> Response {
+    json(&refusal.to_json(), refusal.code, &[])
+}
+
+pub(super) fn object(asked: &Asked, object: &Value) -> Response {
+    json(&shown(asked, object), 200, &deprecation(asked))
+}
+
+pub(super) fn written(asked: &Asked, written: &Written) -> Response {
+    let mut warnings = deprecation(asked);
+    warnings.extend(written.warnings.iter().cloned());
+    let code = if written.is_new { 201 } else { 200 };
+    json(&shown(asked, &written.object), code, &warnings)
+}
+
+/// The object while a finalizer holds it, and of the kinds that say so; else that it is gone.
+pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
+    let (resource, metadata) = (&asked.served.resource, &deleted.object["metadata"]);
+    let is_held = metadata["finalizers"].as_array().is_some_and(|list| !list.is_empty());
+    let is_shown = resource.group.is_empty()
+        && matches!(resource.plural.as_str(), "services" | "serviceaccounts" | "pods");
+    if is_held || is_shown {
+        return written(asked, deleted);
+    }
+    let mut details = json!({"name": metadata["name"], "kind": resource.plural, "uid": metadata["uid"]});
+    if !resource.group.is_empty() {
+        details["group"] = resource.group.as_str().into();
+    }
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    json(&status, 200, &deprecation(asked))
+}
+
+pub(super) fn list(asked: &Asked, list: &List) -> Response {
+    let resource = &asked.served.resource;
+    let body = if asked.as_table {
+        table::render(
+            &asked.served.columns,
+            &list.items,
+            &list.metadata,
+            asked.include_object(),
+            timestamp_secs(),
+        )
+    } else {
+        json!({
+            "kind": resource.list_kind(), "apiVersion": resource.api_version(),
+            "metadata": list.metadata, "items": list.items,
+        })
+    };
+    json(&body, 200, &deprecation(asked))
+}
+
+/// The object, or the table of it that was asked for.
+pub(super) fn shown(asked: &Asked, object: &Value) -> Value {
+    if !asked.as_table {
+        return object.clone();
+    }
+    let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+    let objects = std::slice::from_ref(object);
+    table::render(&asked.served.columns, objects, &metadata, asked.include_object(), timestamp_secs())
+}
+
+pub(super) fn stream(body: Body) -> Response {
+    respond(body, 200, JSON, &[])
+}
+
+/// What is served, or a path that is none.
+pub(super) fn discovery(target: &Target<'_>, parts: &Parts, kinds: &Kinds) -> Result<Response, Refusal> {
+    let resources: Vec<ResourceType> = kinds.values().map(|served| served.resource.clone()).collect();
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let aggregated = ["v2", "v2beta1"].into_iter().find(|version| {
+        accept.contains(&format!("g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"))
+    });
+    if let (Some(version), Target::CoreVersions | Target::Groups) = (aggregated, target) {
+        let is_core = *target == Target::CoreVersions;
+        let body = discovery::aggregated(is_core, &resources, &format!("apidiscovery.k8s.io/{version}"));
+        let media = format!("{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        return Ok(respond(Body::from(body.to_string()), 200, &media, &[]));
+    }
+    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost");
+    let found = match target {
+        Target::CoreVersions => Some(discovery::core_versions(host)),
+        Target::Groups => Some(discovery::groups(&resources)),
+        Target::Group(name) => discovery::group(name, &resources),
+        Target::Resources(it) => discovery::resources(&it.group, &it.version, &resources),
+        Target::Other | Target::Resource(_) => {
+            return match parts.uri.path() {
+                "/healthz" | "/livez" | "/readyz" => {
+                    Ok(respond(Body::from("ok"), 200, "text/plain; charset=utf-8", &[]))
+                }
+                _ => Err(Refusal::no_such_resource()),
+            };
+        }
+    };
+    found.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
+}
+
+fn deprecation(asked: &Asked) -> Vec<String> {
+    asked.served.deprecation.iter().cloned().collect()
+}
+
+fn json(body: &Value, code: u16, warnings: &[String]) -> Response {
+    respond(Body::from(body.to_string() + "\n"), code, JSON, warnings)
+}
+
+fn respond(body: Body, code: u16, media: &str, warnings: &[String]) -> Response {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    if let Ok(media) = media.parse() {
+        headers.insert(header::CONTENT_TYPE, media);
+    }
+    for warning in warnings {
+        let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = format!("299 - \"{text}\"").parse() {
+            headers.append(header::WARNING, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,138 @@
+//! Watches: a stream of what happens to the objects of a list.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::list::{Filter, prefix};
+use super::request::Asked;
+use super::{LIMITS, Server, objects, respond};
+use crate::status::Refusal;
+use crate::store::{Event, Watch};
+
+/// One client's watch.
+struct Watching {
+    asked: Asked,
+    filter: Filter,
+    watch: Watch,
+    ends: Instant,
+    bookmark_every: Option<Duration>,
+    next_bookmark: Instant,
+    /// Lines that are ready before the first event.
+    ready: Vec<Bytes>,
+    is_over: bool,
+}
+
+const BOOKMARKS: Duration = Duration::from_secs(60);
+
+impl Server {
+    pub(super) async fn watch(&self, asked: Asked) -> Result<Response, Refusal> {
+        let filter = Filter::of(&asked)?;
+        let since = asked.resource_version()?.filter(|&revision| revision > 0);
+        let wants_initial = asked.parameter("sendInitialEvents") == Some("true");
+        let mut ready = Vec::new();
+        let since = match since.filter(|_| !wants_initial) {
+            Some(since) => since,
+            None => {
+                let list = self.list(&asked).await?;
+                let added = list.items.iter().map(|object| line("ADDED", &respond::shown(&asked, object)));
+                ready.extend(added);
+                let revision = list.metadata["resourceVersion"].as_str().and_then(|text| text.parse().ok());
+                let revision = revision.unwrap_or(0);
+                if wants_initial {
+                    ready.push(bookmark(&asked, revision, true));
+                }
+                revision
+            }
+        };
+        let prefix = prefix(&asked);
+        let watch = self.store.watch(&prefix, since).await?;
+        let timeout =
+            asked.parameter("timeoutSeconds").and_then(|text| text.parse().ok()).map(Duration::from_secs);
+        let now = Instant::now();
+        ready.reverse();
+        let watching = Watching {
+            filter,
+            watch,
+            ends: now + timeout.unwrap_or(LIMITS.watch_time).min(LIMITS.watch_time),
+            bookmark_every: (asked.parameter("allowWatchBookmarks") == Some("true")).then_some(BOOKMARKS),
+            next_bookmark: now + BOOKMARKS,
+            ready,
+            is_over: false,
+            asked,
+        };
+        let lines = stream::unfold(watching, |mut watching| async move {
+            let bytes = watching.next().await?;
+            Some((Ok::<Bytes, std::convert::Infallible>(bytes), watching))
+        });
+        Ok(respond::stream(Body::from_stream(lines)))
+    }
+}
+
+impl Watching {
+    /// The next lines; nothing when the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(line) = self.ready.pop() {
+            return Some(line);
+        }
+        while !self.is_over {
+            let until = self.bookmark_every.map_or(self.ends, |_| self.ends.min(self.next_bookmark));
+            match timeout_at(until, self.watch.next()).await {
+                Ok(Ok(events)) => {
+                    let lines: Vec<u8> =
+                        events.iter().filter_map(|event| self.line_of(event)).flatten().collect();
+                    if !lines.is_empty() {
+                        return Some(lines.into());
+                    }
+                }
+                Ok(Err(error)) => {
+                    self.is_over = true;
+                    return Some(line("ERROR", &Refusal::from(error).to_json()));
+                }
+                Err(_) if Instant::now() >= self.ends => self.is_over = true,
+                Err(_) => {
+                    self.next_bookmark = Instant::now() + BOOKMARKS;
+                    return Some(bookmark(&self.asked, self.watch.progress(), false));
+                }
+            }
+        }
+        None
+    }
+
+    /// What the event is to this watcher: an object may come into its selection, or leave it.
+    fn line_of(&self, event: &Event) -> Option<Bytes> {
+        let read = |entry| objects::of_entry(entry, &self.asked.served).ok();
+        let now = event.current.as_ref().and_then(read).filter(|object| self.filter.admits(object));
+        let before = event.previous.as_ref().and_then(read).filter(|object| self.filter.admits(object));
+        let (kind, mut object) = match (before, now) {
+            (None, Some(now)) => ("ADDED", now),
+            (Some(_), Some(now)) => ("MODIFIED", now),
+            (Some(before), None) => ("DELETED", before),
+            (None, None) => return None,
+        };
+        object["metadata"]["resourceVersion"] = event.revision.to_string().into();
+        Some(line(kind, &respond::shown(&self.asked, &object)))
+    }
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    let mut text = json!({"type": kind, "object": object}).to_string();
+    text.push('\n');
+    text.into()
+}
+
+/// Tells how far the watcher has seen, without an object.
+fn bookmark(asked: &Asked, revision: u64, ends_initial_events: bool) -> Bytes {
+    let resource = &asked.served.resource;
+    let mut metadata = json!({"resourceVersion": revision.to_string()});
+    if ends_initial_events {
+        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    let object = json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata});
+    line("BOOKMARK", &object)
+}
