@@ -199,13 +199,11 @@ impl Items<'_> {
     }
 }
 
-/// A value without some of its fields and items. What becomes empty becomes `null`.
+/// A value without some of its fields and items. What loses all it had stays, and is empty.
 pub(crate) fn remove(typed: Typed<'_>, value: &Value, fields: &FieldSet) -> Value {
-    let removed = match (Choice::of(typed.atom(), Some(value)).shape(), value) {
-        (Shape::Scalar(_), scalar) => return scalar.clone(),
+    match (Choice::of(typed.atom(), Some(value)).shape(), value) {
         (Shape::List(list), Value::Array(items)) if list.identity.is_some() => {
-            let items = items.iter().filter_map(|item| remove_item(typed, list, item, fields));
-            Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()).map(Value::Array)
+            Value::Array(items.iter().filter_map(|item| remove_item(typed, list, item, fields)).collect())
         }
         (Shape::Map(map), Value::Object(entries)) if !map.atomic => {
             let entries = entries.iter().filter_map(|(name, value)| {
@@ -215,11 +213,10 @@ pub(crate) fn remove(typed: Typed<'_>, value: &Value, fields: &FieldSet) -> Valu
                 }
                 Some((name.clone(), remove_inside(typed.at(map.field(name)), value, fields, &step)))
             });
-            Some(entries.collect::<Map<_, _>>()).filter(|entries| !entries.is_empty()).map(Value::Object)
+            Value::Object(entries.collect())
         }
-        _ => None,
-    };
-    removed.unwrap_or(Value::Null)
+        (_, whole) => whole.clone(),
+    }
 }
 
 fn remove_item(typed: Typed<'_>, list: &ListOf, item: &Value, fields: &FieldSet) -> Option<Value> {

@@ -4,6 +4,7 @@ use super::check::{self, Duplicates};
 use super::compare::{Comparison, compare};
 use super::managed::{ManagerId, Managers, Owned};
 use super::set::{FieldPath, FieldSet};
+use super::typed::Problems;
 use super::types::Types;
 use super::{Versions, merge, path, reconcile};
 use serde_json::Value;
@@ -187,7 +188,7 @@ impl Updater<'_> {
             let Some((in_version, types)) = self.convert(&merged.0, merged.1, version) else { continue };
             let Some((pruned_in_version, _)) = self.convert(&pruned.0, pruned.1, version) else { continue };
             let typed = types.root();
-            let left = fields_of(types, &pruned_in_version)?.with_declared_parents(typed);
+            let left = rest_of(types, &pruned_in_version)?.with_declared_parents(typed);
             let keep = left.union(&owned.with_declared_parents(typed));
             let drop = fields_of(types, &in_version)?.with_declared_parents(typed).difference(&keep);
             pruned = (merge::remove(typed, &in_version, &drop), version);
@@ -218,18 +219,22 @@ fn add_back_dangling(
     last: &FieldSet,
 ) -> Result<Value, Failure> {
     let typed = types.root();
-    let left = fields_of(types, pruned)?.with_declared_parents(typed);
+    let left = rest_of(types, pruned)?.with_declared_parents(typed);
     let all = fields_of(types, merged)?.with_declared_parents(typed);
     let gone = all.difference(&left).intersection(&last.with_declared_parents(typed));
     Ok(merge::remove(typed, merged, &gone))
 }
 
 fn fields_of(types: &Types, object: &Value) -> Result<FieldSet, Failure> {
-    check::field_set(types.root(), object).map_err(|problems| {
-        Failure::Internal(format!(
-            "failed to prune fields: failed add back owned items: failed to create field set: {problems}"
-        ))
-    })
+    check::field_set(types.root(), object).map_err(|problems| not_pruned(&problems))
+}
+
+fn rest_of(types: &Types, object: &Value) -> Result<FieldSet, Failure> {
+    check::field_set_of_rest(types.root(), object).map_err(|problems| not_pruned(&problems))
+}
+
+fn not_pruned(problems: &Problems) -> Failure {
+    Failure::Internal(format!("failed to prune fields: failed to create field set: {problems}"))
 }
 
 /// Whether an object is of its type.

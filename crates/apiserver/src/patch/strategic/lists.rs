@@ -57,7 +57,7 @@ pub(super) fn merge_ordered(
         (Some(_), Some(patch)) => patch,
     };
     let are_maps = element_kind_after(&[&before, &changes], key, &merged)?;
-    if are_maps && key.is_none() {
+    if are_maps && key.is_none() && !merged.is_empty() {
         return Err(no_key());
     }
     in_order(merged, order, order, &before, key, are_maps).map(Some)
