@@ -103,17 +103,8 @@ impl Checker {
 
 /// Every field and every item that a value mentions.
 pub(crate) fn field_set(typed: Typed<'_>, value: &Value) -> Result<FieldSet, Problems> {
-    collect(typed, value, false)
-}
-
-/// [`field_set`] of a value that fields were taken out of: that a list is left is a fact, if an empty one.
-pub(crate) fn field_set_of_rest(typed: Typed<'_>, value: &Value) -> Result<FieldSet, Problems> {
-    collect(typed, value, true)
-}
-
-fn collect(typed: Typed<'_>, value: &Value, empty_lists: bool) -> Result<FieldSet, Problems> {
-    let (set, problems) = (FieldSet::default(), Problems::default());
-    let mut collector = Collector { path: Vec::new(), set, problems, empty_lists };
+    let mut collector =
+        Collector { path: Vec::new(), set: FieldSet::default(), problems: Problems::default() };
     collector.value(typed, value);
     collector.problems.or(collector.set)
 }
@@ -122,7 +113,6 @@ struct Collector {
     path: Vec<Step>,
     set: FieldSet,
     problems: Problems,
-    empty_lists: bool,
 }
 
 impl Collector {
@@ -149,8 +139,7 @@ impl Collector {
     fn entry(&mut self, typed: Typed<'_>, map: &MapOf, name: &str, value: &Value) {
         self.path.push(Step::field(name));
         self.value(typed.at(map.field(name)), value);
-        let empty_list = self.empty_lists && value.as_array().is_some_and(Vec::is_empty);
-        let empty = empty_list || value.is_null() || value.as_object().is_some_and(Map::is_empty);
+        let empty = value.is_null() || value.as_object().is_some_and(Map::is_empty);
         if empty || !map.fields.contains_key(name) {
             self.insert();
         }

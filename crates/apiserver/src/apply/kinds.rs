@@ -26,7 +26,7 @@ impl Types {
     /// The type of a built-in kind; nothing for kinds that the table does not have.
     pub fn of_built_in(api_version: &str, kind: &str) -> Option<Self> {
         let root = *KINDS.kinds.get(&(api_version, kind))?;
-        Some(Self { arena: KINDS.arena.clone(), root })
+        Some(Self { arena: KINDS.arena.clone(), root, built_in: true })
     }
 
     /// The type for an object of a kind that has no other: its metadata is known, the rest is deduced.
@@ -37,14 +37,16 @@ impl Types {
         map.fields.insert("metadata".to_owned(), Field::of(meta));
         map.untyped = false;
         let root = builder.add(Atom { map: Some(map), ..builder.get(TypeId::DEDUCED).clone() });
-        Self { arena: builder.finish(), root }
+        Self { arena: builder.finish(), root, built_in: false }
     }
 
     /// Prints an object as the API server's own type prints it: what such an object always has is added
     /// (a Service has a `status` with a `loadBalancer` in it, an Event a `firstTimestamp`), what is not
     /// printed when empty is left out. Changes nothing for custom resources.
     pub fn normalise(&self, object: &mut Value) {
-        normalise(&self.arena, self.root, object);
+        if self.built_in {
+            normalise(&self.arena, self.root, object);
+        }
     }
 }
 

@@ -121,6 +121,7 @@ impl<'a> FieldManager<'a> {
             }
             outcome => outcome?,
         };
+        self.types.normalise(&mut object);
         if manager == "kubectl" {
             keep_last_applied(&mut object, config);
         }

@@ -179,8 +179,8 @@ impl Items<'_> {
                     b += 1;
                     continue;
                 }
-                if done.contains(step) {
-                    b += 1;
+                if done.contains(step) || o == over.len() {
+                    b += 1; // merged with the upper list already
                 }
             }
             if let Some((step, _)) = over.get(o) {
@@ -191,19 +191,19 @@ impl Items<'_> {
                 if next_shared == Some(step) {
                     next_shared = shared.pop_front();
                 }
-            } else if b < base.len() && !done.contains(&base[b].0) {
-                b += 1; // cannot be: every shared item was merged with the upper list
             }
         }
         merged
     }
 }
 
-/// A value without some of its fields and items. What loses all it had stays, and is empty.
+/// A value without some of its fields and items. What loses all it had becomes `null`.
 pub(crate) fn remove(typed: Typed<'_>, value: &Value, fields: &FieldSet) -> Value {
-    match (Choice::of(typed.atom(), Some(value)).shape(), value) {
+    let removed = match (Choice::of(typed.atom(), Some(value)).shape(), value) {
+        (Shape::Scalar(_), scalar) => return scalar.clone(),
         (Shape::List(list), Value::Array(items)) if list.identity.is_some() => {
-            Value::Array(items.iter().filter_map(|item| remove_item(typed, list, item, fields)).collect())
+            let items = items.iter().filter_map(|item| remove_item(typed, list, item, fields));
+            Some(items.collect::<Vec<_>>()).filter(|items| !items.is_empty()).map(Value::Array)
         }
         (Shape::Map(map), Value::Object(entries)) if !map.atomic => {
             let entries = entries.iter().filter_map(|(name, value)| {
@@ -213,9 +213,35 @@ pub(crate) fn remove(typed: Typed<'_>, value: &Value, fields: &FieldSet) -> Valu
                 }
                 Some((name.clone(), remove_inside(typed.at(map.field(name)), value, fields, &step)))
             });
-            Value::Object(entries.collect())
+            Some(entries.collect::<Map<_, _>>()).filter(|entries| !entries.is_empty()).map(Value::Object)
         }
-        (_, whole) => whole.clone(),
+        _ => None,
+    };
+    removed.unwrap_or(Value::Null)
+}
+
+/// Makes what [`remove`] left as `null` empty again, as a schema need not allow a `null`.
+pub(crate) fn empty_for_null(typed: Typed<'_>, before: &Value, after: &mut Value) {
+    match (Choice::of(typed.atom(), Some(before)).shape(), before, after) {
+        (_, Value::Object(_), after @ Value::Null) => *after = Value::Object(Map::new()),
+        (_, Value::Array(_), after @ Value::Null) => *after = Value::Array(Vec::new()),
+        (Shape::Map(map), Value::Object(before), Value::Object(after)) => {
+            for (name, after) in after {
+                if let Some(before) = before.get(name) {
+                    empty_for_null(typed.at(map.field(name)), before, after);
+                }
+            }
+        }
+        (Shape::List(list), Value::Array(before), Value::Array(after)) if list.identity.is_some() => {
+            let step = |item: &Value| item_step(typed, list, item).ok();
+            let before: BTreeMap<_, _> = before.iter().filter_map(|item| Some((step(item)?, item))).collect();
+            for after in after {
+                if let Some(before) = step(after).and_then(|step| before.get(&step)) {
+                    empty_for_null(typed.at(list.element), before, after);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

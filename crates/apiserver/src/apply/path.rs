@@ -22,6 +22,14 @@ pub enum Step {
 #[derive(Debug, Clone)]
 pub struct Scalar(pub Value);
 
+impl Scalar {
+    /// What was written down is read with numbers that have a point, and conflicts print them so.
+    fn read(value: Value) -> Self {
+        let float = value.as_i64().and_then(|_| Number::from_f64(value.as_f64()?));
+        Self(float.map_or(value, Value::Number))
+    }
+}
+
 impl Step {
     pub(crate) fn field(name: &str) -> Self {
         Self::Field(name.to_owned())
@@ -53,11 +61,12 @@ impl Step {
         let rest = text.get(2..).unwrap_or_default();
         Ok(Some(match bytes[0] {
             b'f' => Self::field(rest),
-            b'v' => Self::Item(Scalar(serde_json::from_str(rest).map_err(|error| error.to_string())?)),
+            b'v' => Self::Item(Scalar::read(serde_json::from_str(rest).map_err(|error| error.to_string())?)),
             b'k' => {
                 let keys: Map<String, Value> =
                     serde_json::from_str(rest).map_err(|error| error.to_string())?;
-                let mut keys: Vec<_> = keys.into_iter().map(|(name, value)| (name, Scalar(value))).collect();
+                let mut keys: Vec<_> =
+                    keys.into_iter().map(|(name, value)| (name, Scalar::read(value))).collect();
                 keys.sort_by(|(left, _), (right, _)| left.cmp(right));
                 Self::Keys(keys)
             }
@@ -214,6 +223,8 @@ mod tests {
     #[test]
     fn a_number_is_itself_however_it_is_written() {
         assert_eq!(Step::Item(Scalar(json!(1))), Step::Item(Scalar(json!(1.0))));
+        let read = Step::decode("v:64512000").ok().flatten().expect("it is well-formed");
+        assert_eq!((read.to_string().as_str(), read.encode().as_str()), ("[=6.4512e+07]", "v:64512000"));
         assert!(!equal(&json!({"a": [1]}), &json!({"a": [2]})));
         assert!(equal(&json!({"a": 1, "b": 2.0}), &json!({"b": 2, "a": 1.0})));
     }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub struct Types {
     pub(crate) arena: Arc<Arena>,
     pub(crate) root: TypeId,
+    /// Objects of built-in kinds are printed as their own types print them.
+    pub(crate) built_in: bool,
 }
 
 /// A type's place in its arena. A type may contain itself, so types point by number.
@@ -203,7 +205,7 @@ impl Types {
             }
             None => TypeId::DEDUCED,
         };
-        Self { arena: builder.finish(), root }
+        Self { arena: builder.finish(), root, built_in: false }
     }
 
     pub(crate) fn root(&self) -> Typed<'_> {

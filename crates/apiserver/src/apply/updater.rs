@@ -98,7 +98,10 @@ impl Updater<'_> {
         let set = set.recursive_difference(self.reset);
         let now = Owned { set, api_version: self.api_version.to_owned(), applied: true };
         let last = managers.insert(manager.clone(), now);
-        let new = self.prune(merged, &managers, last)?;
+        let mut new = self.prune(&merged, &managers, last)?;
+        if !self.types.built_in {
+            merge::empty_for_null(typed, &merged, &mut new);
+        }
         self.take_from_others(live, &new, &mut managers, manager, force)?;
         let changed = !path::equal(live, &new);
         Ok((changed.then_some(new), managers))
@@ -153,11 +156,11 @@ impl Updater<'_> {
     }
 
     /// Takes out what the manager applied before and does not apply now, unless someone else owns it.
-    fn prune(&self, merged: Value, managers: &Managers, last: Option<Owned>) -> Result<Value, Failure> {
-        let Some(last) = last.filter(|last| !last.set.is_empty()) else { return Ok(merged) };
+    fn prune(&self, merged: &Value, managers: &Managers, last: Option<Owned>) -> Result<Value, Failure> {
+        let Some(last) = last.filter(|last| !last.set.is_empty()) else { return Ok(merged.clone()) };
         let version = last.api_version.as_str();
-        let Some((in_last, types)) = self.convert(&merged, self.api_version, version) else {
-            return Ok(merged);
+        let Some((in_last, types)) = self.convert(merged, self.api_version, version) else {
+            return Ok(merged.clone());
         };
         let typed = types.root();
         let pruned = merge::remove(typed, &in_last, &last.set.with_declared_parents(typed));
@@ -188,7 +191,7 @@ impl Updater<'_> {
             let Some((in_version, types)) = self.convert(&merged.0, merged.1, version) else { continue };
             let Some((pruned_in_version, _)) = self.convert(&pruned.0, pruned.1, version) else { continue };
             let typed = types.root();
-            let left = rest_of(types, &pruned_in_version)?.with_declared_parents(typed);
+            let left = fields_of(types, &pruned_in_version)?.with_declared_parents(typed);
             let keep = left.union(&owned.with_declared_parents(typed));
             let drop = fields_of(types, &in_version)?.with_declared_parents(typed).difference(&keep);
             pruned = (merge::remove(typed, &in_version, &drop), version);
@@ -219,7 +222,7 @@ fn add_back_dangling(
     last: &FieldSet,
 ) -> Result<Value, Failure> {
     let typed = types.root();
-    let left = rest_of(types, pruned)?.with_declared_parents(typed);
+    let left = fields_of(types, pruned)?.with_declared_parents(typed);
     let all = fields_of(types, merged)?.with_declared_parents(typed);
     let gone = all.difference(&left).intersection(&last.with_declared_parents(typed));
     Ok(merge::remove(typed, merged, &gone))
@@ -227,10 +230,6 @@ fn add_back_dangling(
 
 fn fields_of(types: &Types, object: &Value) -> Result<FieldSet, Failure> {
     check::field_set(types.root(), object).map_err(|problems| not_pruned(&problems))
-}
-
-fn rest_of(types: &Types, object: &Value) -> Result<FieldSet, Failure> {
-    check::field_set_of_rest(types.root(), object).map_err(|problems| not_pruned(&problems))
 }
 
 fn not_pruned(problems: &Problems) -> Failure {

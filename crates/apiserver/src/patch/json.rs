@@ -55,7 +55,7 @@ fn operations(patch: &Value) -> Result<Vec<&Operation>, PatchError> {
     }
     if operations.len() > LIMITS.operations {
         return Err(PatchError::TooLarge(format!(
-            "The allowed maximum operations in a JSON patch is {}, got {}",
+            "Request entity too large: The allowed maximum operations in a JSON patch is {}, got {}",
             LIMITS.operations,
             operations.len()
         )));

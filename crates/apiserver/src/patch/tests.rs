@@ -67,7 +67,10 @@ fn json_patches_are_limited() {
     let many = Value::Array(vec![operation; LIMITS.operations + 1]);
     let error = json(&json!({}), &many).expect_err("too many");
     assert_eq!((error.code(), error.reason()), (413, "RequestEntityTooLarge"));
-    assert_eq!(error.to_string(), "The allowed maximum operations in a JSON patch is 10000, got 10001");
+    assert_eq!(
+        error.to_string(),
+        "Request entity too large: The allowed maximum operations in a JSON patch is 10000, got 10001"
+    );
     let doubling = json!({"op": "copy", "from": "/a", "path": "/a/-"});
     let error = json(&json!({"a": [1]}), &Value::Array(vec![doubling; 200])).expect_err("too much");
     assert_eq!(error.code(), 422);
