@@ -245,6 +245,22 @@ pub(crate) fn empty_for_null(typed: Typed<'_>, before: &Value, after: &mut Value
     }
 }
 
+/// A `null` that was given for what is now empty stays one.
+pub(crate) fn null_where_given(config: &Value, after: &mut Value) {
+    let (Value::Object(config), Value::Object(after)) = (config, after) else { return };
+    for (name, given) in config {
+        match (given, after.get_mut(name)) {
+            (Value::Null, Some(after))
+                if *after == Value::Object(Map::new()) || *after == Value::Array(Vec::new()) =>
+            {
+                *after = Value::Null;
+            }
+            (given, Some(after)) => null_where_given(given, after),
+            (_, None) => {}
+        }
+    }
+}
+
 fn remove_item(typed: Typed<'_>, list: &ListOf, item: &Value, fields: &FieldSet) -> Option<Value> {
     let Ok(step) = item_step(typed, list, item) else { return Some(item.clone()) };
     (!fields.has(&step)).then(|| remove_inside(typed.at(list.element), item, fields, &step))

@@ -101,6 +101,7 @@ impl Updater<'_> {
         let mut new = self.prune(&merged, &managers, last)?;
         if !self.types.built_in {
             merge::empty_for_null(typed, &merged, &mut new);
+            merge::null_where_given(config, &mut new);
         }
         self.take_from_others(live, &new, &mut managers, manager, force)?;
         let changed = !path::equal(live, &new);
