@@ -2,10 +2,13 @@
 //! Pure functions over JSON; nothing here knows a request, a store or the clock.
 //!
 //! A [`FieldManager`] is made for one endpoint of one kind. [`FieldManager::apply`] merges a configuration
-//! into an object; [`FieldManager::update`] records what any other write changed, and is called with the
-//! object as the request left it, before admission and defaulting change it further. Both answer with the
-//! object including `metadata.managedFields`. [`keep_times_of_unchanged`] comes last, right before the
-//! object is stored.
+//! into an object, whose defaults are then to be filled in; [`FieldManager::update`] records what any other
+//! write changed, and is called with the object as decoded: with defaults, but before admission and before
+//! what the server itself fills in, which nobody owns. Both answer with the object including
+//! `metadata.managedFields`. [`keep_times_of_unchanged`] comes last, right before the object is stored.
+//!
+//! One thing is better than there: where an applier takes back all it had put into a map or a list that
+//! others still want, a custom resource is left with an empty one; there it is left with a `null`, and refused.
 //!
 //! What is one field and what is many is a matter of [`Types`]: from a custom resource's schema, from the
 //! table of built-in kinds, or deduced from the values. All texts are those of a kube-apiserver 1.36.
