@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::catalog::{Catalog, Served};
-use super::objects::{Written, of_entry};
+use super::objects::{Written, is_held, of_entry};
 use super::request::Asked;
 use super::{Server, timestamp};
 use crate::status::{Reason, Refusal};
@@ -66,8 +66,7 @@ impl Server {
 
     /// With a definition go the objects that it defined.
     pub(super) async fn forget_if_gone(&self, asked: &Asked, definition: &Value) -> Result<(), Refusal> {
-        let is_held = definition["metadata"]["finalizers"].as_array().is_some_and(|list| !list.is_empty());
-        if !asked.served.is_definition() || is_held || asked.is_dry_run()? {
+        if !asked.served.is_definition() || is_held(definition) || asked.is_dry_run()? {
             return Ok(());
         }
         let defined = self.catalog.forget(definition);

@@ -7,7 +7,7 @@ use super::catalog::Served;
 use super::list::List;
 use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Server, names, timestamp};
-use crate::apply::{ApplyError, FieldManager, OneVersion, keep_times_of_unchanged};
+use crate::apply::{ApplyError, FieldManager, FieldSet, OneVersion, keep_times_of_unchanged};
 use crate::patch::{self, PatchError};
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal};
@@ -187,8 +187,7 @@ impl Server {
         let is_new = old.is_none();
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = asked.served.key(asked.namespace.as_deref(), &name);
-        let is_gone = object["metadata"]["deletionTimestamp"].is_string()
-            && object["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty);
+        let is_gone = object["metadata"]["deletionTimestamp"].is_string() && !is_held(&object);
         let require = old.map_or(Require::Absent, |(_, revision)| Require::ModRevision(revision));
         let write = if is_gone { Write::Delete } else { Write::Put(stored(&object, &asked.served)?.into()) };
         if !asked.is_dry_run()? {
@@ -274,21 +273,28 @@ fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
     Ok(bytes)
 }
 
+/// Whether a finalizer keeps the object from going.
+pub(super) fn is_held(object: &Value) -> bool {
+    object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
+}
+
 fn count_generation(object: &mut Value) {
     let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
     object["metadata"]["generation"] = generation.saturating_add(1).into();
 }
 
 impl Asked {
+    /// Who owns which field, for this endpoint: what it puts back as it was, nobody comes to own through it.
     fn field_owner(&self) -> FieldManager<'_> {
-        let Served { types, api_version, resource, .. } = &*self.served;
-        FieldManager::new(
-            types,
-            &OneVersion,
-            api_version,
-            &resource.kind,
-            self.subresource.as_deref().unwrap_or_default(),
-        )
+        let Served { types, api_version, resource, schema, .. } = &*self.served;
+        let subresource = self.subresource.as_deref().unwrap_or_default();
+        let manager = FieldManager::new(types, &OneVersion, api_version, &resource.kind, subresource);
+        match (self.is_status(), schema.is_some()) {
+            (true, true) => manager.resetting(FieldSet::of(&[&["metadata"], &["spec"]]), true),
+            (true, false) => manager.resetting(FieldSet::of(&[&["spec"]]), false),
+            (false, _) if self.served.has_status() => manager.resetting(FieldSet::of(&[&["status"]]), false),
+            (false, _) => manager,
+        }
     }
 
     /// The object of a body, which must be of the kind and in the place that the path names.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::catalog::Kinds;
 use super::list::List;
-use super::objects::Written;
+use super::objects::{Written, is_held};
 use super::request::Asked;
 use super::timestamp_secs;
 use crate::discovery;
@@ -37,10 +37,9 @@ pub(super) fn written(asked: &Asked, written: &Written) -> Response {
 /// The object while a finalizer holds it, and of the kinds that say so; else that it is gone.
 pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
     let (resource, metadata) = (&asked.served.resource, &deleted.object["metadata"]);
-    let is_held = metadata["finalizers"].as_array().is_some_and(|list| !list.is_empty());
     let is_shown = resource.group.is_empty()
         && matches!(resource.plural.as_str(), "services" | "serviceaccounts" | "pods");
-    if is_held || is_shown {
+    if is_held(&deleted.object) || is_shown {
         return written(asked, deleted);
     }
     let mut details = json!({"name": metadata["name"], "kind": resource.plural, "uid": metadata["uid"]});

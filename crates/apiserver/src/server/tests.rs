@@ -181,6 +181,19 @@ async fn what_is_applied_is_owned_and_conflicts_are_named() {
     assert_eq!(refused["message"], "Apply failed with 1 conflict: conflict with \"one\": .spec.asn");
     let (code, left) = apply("two", json!({"asn": 1})).await;
     assert_eq!((code, &left["spec"]["tags"]), (200, &json!(["x"])));
+
+    let mut with_status = peer("a", &json!({"asn": 1}));
+    with_status["status"] = json!({"state": "up"});
+    let path = format!("{PEERS}/a/status?fieldManager=prober&force=true");
+    let media = "application/apply-patch+yaml";
+    let (code, reported) = ask(&server, Method::PATCH, &path, media, Some(with_status)).await;
+    assert_eq!((code, &reported["status"]["state"]), (200, &json!("up")), "{reported}");
+    let managers = reported["metadata"]["managedFields"].as_array().unwrap();
+    let prober = managers.iter().find(|it| it["manager"] == "prober").unwrap();
+    assert_eq!(
+        (&prober["subresource"], &prober["fieldsV1"]),
+        (&json!("status"), &json!({"f:status": {"f:state": {}}}))
+    );
 }
 
 #[tokio::test]
