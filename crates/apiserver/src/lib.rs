@@ -6,6 +6,7 @@
 //! * [`schema`]: everything that an API server decides about a custom resource from its definition alone;
 //! * [`store`]: where objects live, in memory or in a file, and what watchers are told;
 //! * [`resource`], [`builtin`], [`discovery`]: what is served, and how clients find out;
+//! * [`openapi`]: the fields of what is served, for clients that explain them or check before they send;
 //! * [`path`], [`selector`]: what a request asks for;
 //! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
 //! * [`status`], [`table`]: what it is answered with.
@@ -20,6 +21,7 @@
 pub mod apply;
 pub mod builtin;
 pub mod discovery;
+pub mod openapi;
 pub mod patch;
 pub mod path;
 pub mod resource;
