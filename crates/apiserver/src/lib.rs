@@ -6,6 +6,7 @@
 //! * [`schema`]: everything that an API server decides about a custom resource from its definition alone;
 //! * [`store`]: where objects live, in memory or in a file, and what watchers are told;
 //! * [`resource`], [`builtin`], [`discovery`]: what is served, and how clients find out;
+//! * [`kinds`]: what is decided about single built-in kinds, Services above all;
 //! * [`path`], [`selector`]: what a request asks for;
 //! * [`status`], [`table`]: what it is answered with.
 //!
@@ -14,6 +15,7 @@
 
 pub mod builtin;
 pub mod discovery;
+pub mod kinds;
 pub mod path;
 pub mod resource;
 pub mod schema;
