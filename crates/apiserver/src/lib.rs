@@ -7,13 +7,13 @@
 //! * [`store`]: where objects live, in memory or in a file, and what watchers are told;
 //! * [`resource`], [`builtin`], [`discovery`]: what is served, and how clients find out;
 //! * [`openapi`]: the fields of what is served, for clients that explain them or check before they send;
+//! * [`kinds`]: what is decided about single built-in kinds, Services above all;
 //! * [`path`], [`selector`]: what a request asks for;
 //! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
 //! * [`status`], [`table`]: what it is answered with.
 //!
-//! What the server does not do yet: built-in kinds are stored without behaviour of their own (no cluster IPs, no
-//! namespace that takes its contents along), nobody is authenticated, no webhook is called, and there is no
-//! `/openapi`. Until it does, it is for use inside a process alone.
+//! What the server does not do yet: [`kinds`] and [`openapi`] are not asked yet, so built-in kinds are stored without
+//! behaviour of their own and there is no `/openapi`; nobody is authenticated and no webhook is called. Until it does, it is for use inside a process alone.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
@@ -21,6 +21,7 @@
 pub mod apply;
 pub mod builtin;
 pub mod discovery;
+pub mod kinds;
 pub mod openapi;
 pub mod patch;
 pub mod path;

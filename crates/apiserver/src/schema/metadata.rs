@@ -24,6 +24,15 @@ pub fn validate(object: &Value, namespaced: bool) -> Vec<FieldError> {
     errors
 }
 
+/// The same for a namespaced object, or a namespace itself, whose name must be a label.
+pub(crate) fn validate_named_by_label(object: &Value, namespaced: bool) -> Vec<FieldError> {
+    let metadata = Metadata::of(object.get("metadata"), "metadata");
+    let mut errors = metadata.names(names::label_prefix, names::label);
+    errors.extend(metadata.namespace(namespaced));
+    errors.extend(metadata.common());
+    errors
+}
+
 /// What to warn about in the metadata of an object, as it was sent, that is to be created or to replace `old`.
 pub fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
     let metadata = Metadata::of(object.get("metadata"), "metadata");

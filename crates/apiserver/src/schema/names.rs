@@ -1,6 +1,7 @@
 //! The rules for names and keys, and the sentences that explain them.
 
 use super::pattern::Pattern;
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 const LABEL: &str = "[a-z0-9]([-a-z0-9]*[a-z0-9])?";
@@ -27,12 +28,7 @@ pub(crate) fn subdomain(name: &str) -> Vec<String> {
 
 /// The same for the beginning of a name that is still to be generated.
 pub(crate) fn subdomain_prefix(prefix: &str) -> Vec<String> {
-    // A trailing dash is fine before a suffix; it is judged as if the last two bytes were a letter.
-    let masked = match prefix.strip_suffix('-') {
-        Some(head) if !head.is_empty() => head.get(..head.len() - 1).map(|head| format!("{head}a")),
-        _ => None,
-    };
-    subdomain(masked.as_deref().unwrap_or(prefix))
+    subdomain(&mask_dash(prefix))
 }
 
 /// What is wrong with a name that must be an RFC 1123 label.
@@ -45,6 +41,11 @@ pub(crate) fn label(name: &str) -> Vec<String> {
         });
     }
     problems
+}
+
+/// The same for the beginning of a name that is still to be generated.
+pub(crate) fn label_prefix(prefix: &str) -> Vec<String> {
+    label(&mask_dash(prefix))
 }
 
 /// What is wrong with a name that must be an RFC 1035 label.
@@ -107,6 +108,15 @@ pub(crate) fn path_segment(name: &str) -> Vec<String> {
 pub(crate) fn path_segment_prefix(prefix: &str) -> Vec<String> {
     let found = ["/", "%"].into_iter().filter(|illegal| prefix.contains(illegal));
     found.map(|illegal| format!("may not contain '{illegal}'")).collect()
+}
+
+/// A trailing dash is fine before a suffix; it is judged as if the last two bytes were a letter.
+fn mask_dash(prefix: &str) -> Cow<'_, str> {
+    let masked = match prefix.strip_suffix('-') {
+        Some(head) if !head.is_empty() => head.get(..head.len() - 1).map(|head| format!("{head}a")),
+        _ => None,
+    };
+    masked.map_or(Cow::Borrowed(prefix), Cow::Owned)
 }
 
 fn subdomain_in(name: &str, unit: &str) -> Vec<String> {
