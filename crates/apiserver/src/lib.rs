@@ -12,8 +12,8 @@
 //! * [`status`], [`table`]: what it is answered with.
 //!
 //! What the server does not do yet: built-in kinds are stored without behaviour of their own (no cluster IPs, no
-//! namespace that takes its contents along), nobody is authenticated, no webhook is called, and there is no
-//! `/openapi`. Until it does, it is for use inside a process alone.
+//! namespace that takes its contents along), nobody is authenticated, no webhook is called, and no route leads
+//! to `openapi`. Until it does, it is for use inside a process alone.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
