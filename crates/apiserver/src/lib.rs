@@ -12,8 +12,9 @@
 //! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
 //! * [`status`], [`table`]: what it is answered with.
 //!
-//! What the server does not do yet: [`kinds`] and [`openapi`] are not asked yet, so built-in kinds are stored without
-//! behaviour of their own and there is no `/openapi`; nobody is authenticated and no webhook is called. Until it does, it is for use inside a process alone.
+//! What the server does not do yet: [`kinds`] is not asked, so built-in kinds are stored without behaviour of their
+//! own (no cluster IPs, no namespace that takes its contents along); nobody is authenticated, and no webhook is
+//! called. Until it does, it is for use inside a process alone.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]

@@ -20,6 +20,8 @@ pub(super) struct Served {
     pub(super) storage_version: String,
     /// Of a custom resource.
     pub(super) schema: Option<Schema>,
+    /// The text of `schema`, for clients.
+    pub(super) described: Option<Value>,
     pub(super) types: Types,
     pub(super) columns: Vec<Column>,
     pub(super) deprecation: Option<String>,
@@ -103,6 +105,7 @@ impl Served {
             api_version: resource.api_version(),
             storage_version: resource.version.clone(),
             schema: None,
+            described: None,
             types: types.unwrap_or_else(Types::of_unknown_kind),
             columns: vec![Column::age()],
             deprecation: None,
@@ -182,6 +185,7 @@ fn served_versions(definition: &Value) -> Result<Vec<Served>, Unusable> {
             storage_version: storage_version.clone(),
             types: Types::of_custom_resource(Some(schema)),
             schema: Some(compiled),
+            described: Some(schema.clone()),
             columns,
             deprecation,
             resource,

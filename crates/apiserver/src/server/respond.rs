@@ -12,6 +12,7 @@ use super::objects::{Written, is_held};
 use super::request::Asked;
 use super::timestamp_secs;
 use crate::discovery;
+use crate::openapi::{Described, v2, v3};
 use crate::path::Target;
 use crate::resource::ResourceType;
 use crate::status::Refusal;
@@ -104,14 +105,30 @@ pub(super) fn discovery(target: &Target<'_>, parts: &Parts, kinds: &Kinds) -> Re
         Target::Resources(it) => discovery::resources(&it.group, &it.version, &resources),
         Target::Other | Target::Resource(_) => {
             return match parts.uri.path() {
+                "/openapi/v2" => {
+                    Ok(respond(Body::from(v2::document(&described(kinds))), 200, v2::CONTENT_TYPE, &[]))
+                }
+                "/openapi/v3" => Ok(json(&v3::index(&v3::documents(&described(kinds))), 200, &[])),
+                "/version" => {
+                    Ok(json(&json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}), 200, &[]))
+                }
                 "/healthz" | "/livez" | "/readyz" => {
                     Ok(respond(Body::from("ok"), 200, "text/plain; charset=utf-8", &[]))
                 }
-                _ => Err(Refusal::no_such_resource()),
+                path => {
+                    let document = path
+                        .strip_prefix("/openapi/v3/")
+                        .and_then(|name| v3::documents(&described(kinds)).remove(name));
+                    document.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
+                }
             };
         }
     };
     found.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
+}
+
+fn described(kinds: &Kinds) -> Vec<Described<'_>> {
+    kinds.values().map(|it| Described { resource: &it.resource, schema: it.described.as_ref() }).collect()
 }
 
 fn deprecation(asked: &Asked) -> Vec<String> {

@@ -293,6 +293,14 @@ async fn what_is_defined_is_discovered_and_shown_as_a_table() {
     let table: Value = serde_json::from_slice(&bytes).unwrap();
     assert_eq!(table["rows"][0]["cells"], json!(["a", 7]));
     assert_eq!(get(&server, "/apis/example.com/v2/peers").await.0, 404);
+
+    let (_, index) = get(&server, "/openapi/v3").await;
+    let url = index["paths"]["apis/example.com/v1"]["serverRelativeURL"].as_str().unwrap();
+    let (code, document) = get(&server, url).await;
+    assert_eq!(code, 200);
+    let peer = &document["components"]["schemas"]["com.example.v1.Peer"]["properties"]["spec"];
+    assert_eq!(peer["properties"]["asn"]["minimum"], 1);
+    assert_eq!(get(&server, "/openapi/v3/apis/other/v1").await.0, 404);
 }
 
 #[tokio::test]
