@@ -199,7 +199,8 @@ impl Spec {
 
     /// Whether a port without a node port is given one.
     pub(super) fn allocates_node_ports(&self) -> bool {
-        self.has_node_ports() && (self.kind == NODE_PORT || self.allocate_load_balancer_node_ports != Some(false))
+        self.has_node_ports()
+            && (self.kind == NODE_PORT || self.allocate_load_balancer_node_ports != Some(false))
     }
 
     pub(super) fn has_health_check(&self) -> bool {
