@@ -6,14 +6,14 @@
 //! namespace and, for an update, the resourceVersion filled in. Where a real API server prints several errors in no
 //! order at all, these come in the order of the fields.
 
-//pub mod configmap;
-//pub mod endpointslice;
-//pub mod lease;
-//pub mod namespace;
-//pub mod secret;
+pub mod configmap;
+pub mod endpointslice;
+pub mod lease;
+pub mod namespace;
+pub mod secret;
 pub mod service;
 
-//mod keys;
+mod keys;
 
 use crate::schema::FieldError;
 use serde_json::Value;

@@ -22,6 +22,8 @@ mod tests;
 
 pub use allocations::{Allocations, Network, Ranges, Reservation};
 
+pub(super) use address::{address_errors, is_ipv6, special_address_errors};
+
 use super::{Refusal, accept};
 use crate::schema::{FieldError, metadata};
 use allocations::Counter;

@@ -1,0 +1,175 @@
+//! Secrets: text becomes data, and some types must have certain keys.
+
+use super::{Refusal, accept, keys, set, text_at};
+use crate::schema::{FieldError, metadata};
+use serde_json::{Map, Value, json};
+
+const OPAQUE: &str = "Opaque";
+const ACCOUNT_ANNOTATION: &str = "kubernetes.io/service-account.name";
+
+/// Completes a Secret that is to be created.
+pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
+    merge_text(object);
+    if text_at(object, "/type").is_empty() {
+        set(object, "type", Some(json!(OPAQUE)));
+    }
+    validate(object, None)
+}
+
+/// Completes a Secret that is to replace `old`. One without a type is an opaque one here too.
+pub fn prepare_update(object: &mut Value, old: &Value) -> Result<(), Refusal> {
+    merge_text(object);
+    if text_at(object, "/type").is_empty() {
+        set(object, "type", Some(json!(OPAQUE)));
+    }
+    validate(object, Some(old))
+}
+
+/// What is wrong with a Secret as it would be stored.
+pub fn validate(object: &Value, old: Option<&Value>) -> Result<(), Refusal> {
+    let mut errors = Vec::new();
+    if let Some(old) = old {
+        errors.extend(metadata::validate_update(object, old));
+        let secret_type = text_at(object, "/type");
+        if secret_type != text_at(old, "/type") {
+            errors.push(FieldError::invalid_text("type", secret_type, "field is immutable"));
+        }
+        errors.extend(keys::immutable_errors(object, old, &["data"]));
+    }
+    errors.extend(metadata::validate(object, true));
+    errors.extend(data_errors(object));
+    errors.extend(type_errors(object));
+    accept(errors)
+}
+
+fn merge_text(object: &mut Value) {
+    let Some(Value::Object(texts)) =
+        object.as_object_mut().and_then(|fields| fields.shift_remove("stringData"))
+    else {
+        return;
+    };
+    let mut data = object.get("data").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
+    for (key, text) in texts {
+        data.insert(key, Value::String(base64(text.as_str().unwrap_or_default().as_bytes())));
+    }
+    if !data.is_empty() {
+        set(object, "data", Some(Value::Object(data)));
+    }
+}
+
+fn data_errors(object: &Value) -> Vec<FieldError> {
+    let mut errors: Vec<_> =
+        keys::entries(object, "data").flat_map(|(key, _)| keys::errors("data", key)).collect();
+    let bytes: usize = keys::entries(object, "data").map(|(_, value)| keys::decoded_bytes(value)).sum();
+    if i64::try_from(bytes).is_ok_and(|bytes| bytes > keys::DATA_BYTES_MAX) {
+        errors.push(FieldError::too_long("data", keys::DATA_BYTES_MAX));
+    }
+    errors
+}
+
+fn type_errors(object: &Value) -> Vec<FieldError> {
+    let value =
+        |key: &str| keys::entries(object, "data").find(|(name, _)| *name == key).map(|(_, value)| value);
+    let missing = |names: &[&str]| -> Vec<FieldError> {
+        let missing = names.iter().filter(|key| value(key).is_none());
+        missing.map(|key| FieldError::required(format!("data[{key}]"), "")).collect()
+    };
+    match text_at(object, "/type") {
+        "kubernetes.io/tls" => missing(&["tls.crt", "tls.key"]),
+        "kubernetes.io/dockercfg" => missing(&[".dockercfg"]),
+        "kubernetes.io/dockerconfigjson" => missing(&[".dockerconfigjson"]),
+        "kubernetes.io/basic-auth" => match missing(&["username", "password"]) {
+            both if both.len() == 2 => both,
+            _ => Vec::new(),
+        },
+        "kubernetes.io/ssh-auth" if value("ssh-privatekey").is_none_or(str::is_empty) => {
+            vec![FieldError::required("data[ssh-privatekey]", "")]
+        }
+        "kubernetes.io/service-account-token" => {
+            let annotation =
+                object.pointer("/metadata/annotations").and_then(|all| all.get(ACCOUNT_ANNOTATION));
+            let is_named = annotation.and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+            let field = format!("metadata.annotations[{ACCOUNT_ANNOTATION}]");
+            if is_named { Vec::new() } else { vec![FieldError::required(field, "")] }
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut encoded = String::with_capacity(bytes.len().div_ceil(3) * 4);
+    for chunk in bytes.chunks(3) {
+        let bits =
+            (0..3).fold(0, |bits, index| bits << 8 | usize::from(chunk.get(index).copied().unwrap_or(0)));
+        for index in 0..4 {
+            let digit = DIGITS[bits >> (18 - 6 * index) & 63];
+            encoded.push(if index <= chunk.len() { char::from(digit) } else { '=' });
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secret(fields: &Value) -> Value {
+        let mut object = json!({"metadata": {"name": "a", "namespace": "b", "resourceVersion": "1"}});
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            set(&mut object, name, Some(value.clone()));
+        }
+        object
+    }
+
+    #[test]
+    fn text_becomes_data_and_the_type_is_opaque() {
+        for (text, encoded) in
+            [("", ""), ("a", "YQ=="), ("ab", "YWI="), ("abc", "YWJj"), ("é~?>", "w6l+Pz4=")]
+        {
+            let mut object = secret(&json!({"data": {"k": "AAAA", "l": "AAAA"}, "stringData": {"k": text}}));
+            prepare_create(&mut object).unwrap();
+            assert_eq!(object["data"], json!({"k": encoded, "l": "AAAA"}));
+            assert_eq!(object["type"], "Opaque");
+            assert_eq!(object.get("stringData"), None);
+        }
+    }
+
+    #[test]
+    fn a_type_asks_for_its_keys() {
+        for (fields, expected) in [
+            (
+                json!({"type": "kubernetes.io/tls"}),
+                "data[tls.crt]: Required value, data[tls.key]: Required value",
+            ),
+            (
+                json!({"type": "kubernetes.io/basic-auth"}),
+                "data[username]: Required value, data[password]: Required value",
+            ),
+            (json!({"type": "kubernetes.io/dockerconfigjson"}), "data[.dockerconfigjson]: Required value"),
+            (
+                json!({"data": {"..": "", "..a": ""}}),
+                "data[..]: Invalid value: \"..\": must not be '..', \
+                 data[..a]: Invalid value: \"..a\": must not start with '..'",
+            ),
+        ] {
+            assert_eq!(prepare_create(&mut secret(&fields)).unwrap_err().to_string(), expected);
+        }
+        prepare_create(&mut secret(
+            &json!({"type": "kubernetes.io/basic-auth", "stringData": {"password": "p"}}),
+        ))
+        .unwrap();
+    }
+
+    #[test]
+    fn what_is_immutable_stays() {
+        let old = secret(&json!({"type": "Opaque", "immutable": true, "data": {"k": "AAAA"}}));
+        let mut new = secret(&json!({"type": "kubernetes.io/x"}));
+        assert_eq!(
+            prepare_update(&mut new, &old).unwrap_err().to_string(),
+            "type: Invalid value: \"kubernetes.io/x\": field is immutable, \
+             immutable: Forbidden: field is immutable when `immutable` is set, \
+             data: Forbidden: field is immutable when `immutable` is set"
+        );
+    }
+}
