@@ -60,3 +60,8 @@ fn set(object: &mut Value, field: &str, value: Option<Value>) {
         None => drop(fields.shift_remove(field)),
     }
 }
+
+/// The text at a pointer, or nothing; an API server does not tell an absent text from an empty one.
+fn text_at<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
