@@ -16,8 +16,8 @@ use crate::table::Column;
 pub(super) struct Served {
     pub(super) resource: ResourceType,
     pub(super) api_version: String,
-    /// The version that objects are stored in.
-    pub(super) storage_version: String,
+    /// The `apiVersion` that objects are stored with.
+    pub(super) storage_api_version: String,
     /// Of a custom resource.
     pub(super) schema: Option<Schema>,
     /// The text of `schema`, for clients.
@@ -103,7 +103,7 @@ impl Served {
         let types = Types::of_built_in(&resource.api_version(), &resource.kind);
         Served {
             api_version: resource.api_version(),
-            storage_version: resource.version.clone(),
+            storage_api_version: resource.api_version(),
             schema: None,
             described: None,
             types: types.unwrap_or_else(Types::of_unknown_kind),
@@ -144,7 +144,8 @@ fn served_versions(definition: &Value) -> Result<Vec<Served>, Unusable> {
     let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<String>>();
     let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
     let stored = versions.iter().find(|version| version["storage"] == true);
-    let storage_version = text(&stored.unwrap_or(&Value::Null)["name"]);
+    let stored_name = text(&stored.unwrap_or(&Value::Null)["name"]);
+    let storage_api_version = format!("{}/{stored_name}", text(&spec["group"]));
     let mut served = Vec::new();
     for version in versions.iter().filter(|version| version["served"] == true) {
         let schema = &version["schema"]["openAPIV3Schema"];
@@ -182,7 +183,7 @@ fn served_versions(definition: &Value) -> Result<Vec<Served>, Unusable> {
         });
         served.push(Served {
             api_version: resource.api_version(),
-            storage_version: storage_version.clone(),
+            storage_api_version: storage_api_version.clone(),
             types: Types::of_custom_resource(Some(schema)),
             schema: Some(compiled),
             described: Some(schema.clone()),

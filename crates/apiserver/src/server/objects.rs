@@ -155,14 +155,7 @@ impl Server {
         if !given.is_empty() && *given != revision.to_string() {
             return Err(asked.was_changed());
         }
-        let uid = &new["metadata"]["uid"];
-        if !uid.is_null() && *uid != old["metadata"]["uid"] {
-            let (given, there) =
-                (uid.as_str().unwrap_or_default(), old["metadata"]["uid"].as_str().unwrap_or_default());
-            let why =
-                format!("Precondition failed: UID in precondition: {given}, UID in object meta: {there}");
-            return Err(Refusal::conflict(asked.target(), &why));
-        }
+        asked.require_same(&new["metadata"]["uid"], &old["metadata"]["uid"], "UID")?;
         asked.carried_over(&mut new, old);
         let mut new = asked.field_owner().update(Some(old), new, &asked.field_manager(), Utc::now());
         asked.completed(&mut new, Some(old))?;
@@ -207,22 +200,9 @@ impl Server {
         let Some((old, revision)) = self.find(asked).await? else {
             return Err(Refusal::not_found(asked.target()));
         };
-        for (condition, there, what) in [
-            (&options["preconditions"]["uid"], &old["metadata"]["uid"], "UID"),
-            (
-                &options["preconditions"]["resourceVersion"],
-                &old["metadata"]["resourceVersion"],
-                "ResourceVersion",
-            ),
-        ] {
-            if let Some(wanted) = condition.as_str().filter(|wanted| *there != **wanted) {
-                let there = there.as_str().unwrap_or_default();
-                let why = format!(
-                    "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}"
-                );
-                return Err(Refusal::conflict(asked.target(), &why));
-            }
-        }
+        let (conditions, there) = (&options["preconditions"], &old["metadata"]);
+        asked.require_same(&conditions["uid"], &there["uid"], "UID")?;
+        asked.require_same(&conditions["resourceVersion"], &there["resourceVersion"], "ResourceVersion")?;
         let mut object = old.clone();
         if object["metadata"]["deletionTimestamp"].is_null() {
             object["metadata"]["deletionTimestamp"] = timestamp();
@@ -257,10 +237,7 @@ impl Server {
 /// As it is kept: in the stored version, and without the version that the store itself knows.
 fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
     let mut object = object.clone();
-    let group = &served.resource.group;
-    let version = &served.storage_version;
-    object["apiVersion"] =
-        if group.is_empty() { version.clone() } else { format!("{group}/{version}") }.into();
+    object["apiVersion"] = served.storage_api_version.as_str().into();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
     }
@@ -404,9 +381,7 @@ impl Asked {
             new["metadata"][field] = old["metadata"][field].clone();
         }
         drop_nulls(new);
-        if let Some(metadata) = new["metadata"].as_object_mut() {
-            metadata.retain(|_, value| !value.is_null());
-        }
+        drop_nulls(&mut new["metadata"]);
         let is_changed =
             new.as_object().into_iter().flatten().any(|(field, value)| {
                 !matches!(field.as_str(), "metadata" | "status" | "apiVersion" | "kind")
@@ -439,6 +414,15 @@ impl Asked {
         }
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         Err(Refusal::invalid(&resource.kind, self.target_named(name), &errors))
+    }
+
+    /// What the client says of the object, if it says anything, must be so.
+    fn require_same(&self, wanted: &Value, there: &Value, what: &str) -> Result<(), Refusal> {
+        let Some(wanted) = wanted.as_str().filter(|wanted| *there != **wanted) else { return Ok(()) };
+        let there = there.as_str().unwrap_or_default();
+        let why =
+            format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}");
+        Err(Refusal::conflict(self.target(), &why))
     }
 
     fn was_changed(&self) -> Refusal {

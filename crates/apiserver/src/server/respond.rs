@@ -86,6 +86,9 @@ pub(super) fn stream(body: Body) -> Response {
 
 /// What is served, or a path that is none.
 pub(super) fn discovery(target: &Target<'_>, parts: &Parts, kinds: &Kinds) -> Result<Response, Refusal> {
+    if matches!(target, Target::Other | Target::Resource(_)) {
+        return other(parts.uri.path(), kinds);
+    }
     let resources: Vec<ResourceType> = kinds.values().map(|served| served.resource.clone()).collect();
     let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let aggregated = ["v2", "v2beta1"].into_iter().find(|version| {
@@ -103,28 +106,26 @@ pub(super) fn discovery(target: &Target<'_>, parts: &Parts, kinds: &Kinds) -> Re
         Target::Groups => Some(discovery::groups(&resources)),
         Target::Group(name) => discovery::group(name, &resources),
         Target::Resources(it) => discovery::resources(&it.group, &it.version, &resources),
-        Target::Other | Target::Resource(_) => {
-            return match parts.uri.path() {
-                "/openapi/v2" => {
-                    Ok(respond(Body::from(v2::document(&described(kinds))), 200, v2::CONTENT_TYPE, &[]))
-                }
-                "/openapi/v3" => Ok(json(&v3::index(&v3::documents(&described(kinds))), 200, &[])),
-                "/version" => {
-                    Ok(json(&json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}), 200, &[]))
-                }
-                "/healthz" | "/livez" | "/readyz" => {
-                    Ok(respond(Body::from("ok"), 200, "text/plain; charset=utf-8", &[]))
-                }
-                path => {
-                    let document = path
-                        .strip_prefix("/openapi/v3/")
-                        .and_then(|name| v3::documents(&described(kinds)).remove(name));
-                    document.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
-                }
-            };
-        }
+        Target::Other | Target::Resource(_) => None,
     };
     found.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
+}
+
+/// What is served beside resources and their discovery.
+fn other(path: &str, kinds: &Kinds) -> Result<Response, Refusal> {
+    match path {
+        "/healthz" | "/livez" | "/readyz" => {
+            Ok(respond(Body::from("ok"), 200, "text/plain; charset=utf-8", &[]))
+        }
+        "/version" => Ok(json(&json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}), 200, &[])),
+        "/openapi/v2" => Ok(respond(Body::from(v2::document(&described(kinds))), 200, v2::CONTENT_TYPE, &[])),
+        "/openapi/v3" => Ok(json(&v3::index(&v3::documents(&described(kinds))), 200, &[])),
+        _ => {
+            let name = path.strip_prefix("/openapi/v3/");
+            let document = name.and_then(|name| v3::documents(&described(kinds)).remove(name));
+            document.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
+        }
+    }
 }
 
 fn described(kinds: &Kinds) -> Vec<Described<'_>> {
