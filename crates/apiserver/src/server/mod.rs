@@ -14,6 +14,7 @@ mod watching;
 #[cfg(test)]
 mod tests;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +24,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::kinds::service::{Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
@@ -54,17 +56,36 @@ pub struct Limits {
     pub name_attempts: usize,
 }
 
+/// What the embedding program decides about a server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// From where Services get their cluster IPs and node ports.
+    pub ranges: Ranges,
+}
+
 /// A server over a store.
 #[derive(Debug)]
 pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
+    options: Options,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
+        Options { ranges: Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 } }
+    }
 }
 
 impl Server {
     /// A server over what the store holds: the definitions in it are served.
     pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, StoreError> {
-        let server = Server { store, catalog: Catalog::default() };
+        Server::open_with(store, Options::default()).await
+    }
+
+    pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, StoreError> {
+        let server = Server { store, catalog: Catalog::default(), options };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
