@@ -42,6 +42,7 @@ mod uri;
 pub use error::{ErrorKind, FieldError, invalid_message};
 pub use parse::{SchemaError, SchemaProblem};
 pub use rules::RuleError;
+pub(crate) use time::error as time_error;
 
 use correlate::Correlated;
 use node::Node;

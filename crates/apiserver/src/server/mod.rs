@@ -12,6 +12,8 @@ mod respond;
 mod watching;
 
 #[cfg(test)]
+mod body_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::Ipv4Addr;
@@ -74,7 +76,9 @@ pub struct Server {
 impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
-        Options { ranges: Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 } }
+        Options {
+            ranges: Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 },
+        }
     }
 }
 
@@ -103,35 +107,39 @@ impl Server {
         }
     }
 
-    async fn resource(&self, asked: Asked, body: Body) -> Result<Response, Refusal> {
+    async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
         match asked.verb {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
             Verb::Create if asked.served.is_definition() => {
-                let written = self.define(&asked, request::json_body(body).await?).await?;
+                let object = asked.object(body).await?;
+                let written = self.define(&asked, object).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Create => {
-                let written = self.create(&asked, request::json_body(body).await?).await?;
+                let object = asked.object(body).await?;
+                let written = self.create(&asked, object).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Update => {
-                let written = self.update(&asked, request::json_body(body).await?).await?;
+                let object = asked.object(body).await?;
+                let written = self.update(&asked, object).await?;
                 Ok(respond::written(&asked, &self.noticed(&asked, written)))
             }
             Verb::Patch => {
-                let written = self.patch(&asked, request::json_body(body).await?).await?;
+                let patch = asked.patch(body).await?;
+                let written = self.patch(&asked, patch).await?;
                 Ok(respond::written(&asked, &self.noticed(&asked, written)))
             }
             Verb::Delete => {
-                let options = request::optional_json_body(body).await?;
+                let options = asked.delete_options(body).await?;
                 let deleted = self.delete(&asked, &options).await?;
                 self.forget_if_gone(&asked, &deleted.object).await?;
                 Ok(respond::deleted(&asked, &deleted))
             }
             Verb::DeleteCollection => {
-                let options = request::optional_json_body(body).await?;
+                let options = asked.delete_options(body).await?;
                 Ok(respond::list(&asked, &self.delete_collection(&asked, &options).await?))
             }
         }
