@@ -20,6 +20,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod auth;
 pub mod builtin;
 pub mod discovery;
 pub mod kinds;
@@ -29,6 +30,7 @@ pub mod path;
 pub mod resource;
 pub mod schema;
 pub mod selector;
+pub mod serve;
 pub mod server;
 pub mod status;
 pub mod store;

@@ -2,11 +2,14 @@
 //!
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
+mod access;
 mod catalog;
 mod definitions;
+mod gate;
 mod list;
 mod names;
 mod objects;
+mod options;
 mod request;
 mod respond;
 mod watching;
@@ -23,11 +26,15 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::auth::KeyError;
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
+use access::Access;
 use catalog::Catalog;
+pub(crate) use catalog::key_of;
+pub use options::Options;
 use request::Asked;
 
 /// Everything that could grow with a request is bounded here.
@@ -59,18 +66,39 @@ pub struct Limits {
 pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
+    access: Access,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 impl Server {
     /// A server over what the store holds: the definitions in it are served.
-    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, StoreError> {
-        let server = Server { store, catalog: Catalog::default() };
+    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, ServerError> {
+        Server::open_with(store, Options::default()).await
+    }
+
+    pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
+        let access = Access::new(options.security, &store)?;
+        let server = Server { store, catalog: Catalog::default(), access };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
 
+    /// For clients in the same process: whoever can call it may do everything.
     pub fn router(self: &Arc<Server>) -> Router {
         Router::new().fallback(answer).with_state(Arc::clone(self))
+    }
+
+    /// For clients from the network, who say who they are and are asked whether they may.
+    pub fn secured(self: &Arc<Server>) -> Router {
+        Router::new().fallback(gate::answer).with_state(Arc::clone(self))
     }
 
     async fn answer(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
