@@ -145,9 +145,9 @@ fn sanitized(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn of(method: Method, path: &str, query: &str) -> Attributes {
+    fn of(method: &Method, path: &str, query: &str) -> Attributes {
         let query = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
-        Attributes::of(&method, path, &query)
+        Attributes::of(method, path, &query)
     }
 
     #[test]
@@ -158,24 +158,34 @@ mod tests {
             (Method::GET, "/api/v1/nodes", "", ["list", "", "nodes", "", "", ""]),
             (Method::GET, "/api/v1/nodes", "watch=1", ["watch", "", "nodes", "", "", ""]),
             (Method::GET, "/api/v1/nodes", "watch=false", ["list", "", "nodes", "", "", ""]),
-            (Method::GET, "/api/v1/nodes", "fieldSelector=metadata.name%3Da", ["list", "", "nodes", "", "", "a"]),
+            (
+                Method::GET,
+                "/api/v1/nodes",
+                "fieldSelector=metadata.name%3Da",
+                ["list", "", "nodes", "", "", "a"],
+            ),
             (Method::HEAD, "/api/v1/nodes/a", "", ["get", "", "nodes", "", "", "a"]),
             (Method::GET, "/api/v1/watch/nodes/a", "", ["watch", "", "nodes", "", "", "a"]),
             (Method::DELETE, "/apis/g/v1/namespaces/a/r", "", ["deletecollection", "g", "r", "", "a", ""]),
             (Method::PUT, "/apis/g/v1/namespaces/a/r/b/status", "", ["update", "g", "r", "status", "a", "b"]),
             (Method::GET, "/api/v1/namespaces/a", "", ["get", "", "namespaces", "", "a", "a"]),
-            (Method::PUT, "/api/v1/namespaces/a/finalize", "", ["update", "", "namespaces", "finalize", "a", "a"]),
+            (
+                Method::PUT,
+                "/api/v1/namespaces/a/finalize",
+                "",
+                ["update", "", "namespaces", "finalize", "a", "a"],
+            ),
             (Method::POST, "/apis/g/v1/r/b%2Fc", "", ["create", "g", "r", "", "", "b/c"]),
             (Method::GET, "/api/v1/pods/a/proxy/x/y", "", ["get", "", "pods", "proxy", "", "a"]),
         ];
         for (method, path, query, expected) in cases {
-            let found = of(method, path, query);
+            let found = of(&method, path, query);
             let Attributes { verb, group, resource, subresource, namespace, name, .. } = &found;
             assert!(found.is_resource, "{path}");
             assert_eq!([verb, group, resource, subresource, namespace, name], expected, "{path}?{query}");
         }
         for path in ["/", "/api", "/api/v1", "/apis/g", "/apis/g/v1/", "/metrics", "/openapi/v3"] {
-            let found = of(Method::GET, path, "watch=1");
+            let found = of(&Method::GET, path, "watch=1");
             assert!(!found.is_resource && found.verb == "get" && found.path == path, "{path}");
         }
     }
@@ -200,9 +210,9 @@ mod tests {
                 r#"nodes "n" is forbidden: User "u" cannot delete resource "nodes" in API group "" at the cluster scope"#,
             ),
         ] {
-            assert_eq!(of(method, path, "").forbidden("u", "").message, expected);
+            assert_eq!(of(&method, path, "").forbidden("u", "").message, expected);
         }
-        let refusal = of(Method::GET, "/<x>", "").forbidden("u&v", "RBAC: y");
+        let refusal = of(&Method::GET, "/<x>", "").forbidden("u&v", "RBAC: y");
         assert_eq!(refusal.message, r#"forbidden: User "u&amp;v" cannot get path "/&lt;x&gt;": RBAC: y"#);
         assert_eq!(refusal.to_json()["details"], serde_json::json!({}));
     }

@@ -1,7 +1,7 @@
 //! Whether a user may do what it asks for.
 
 use super::attributes::Attributes;
-use super::identity::{Identity, UNAUTHENTICATED, AUTHENTICATED};
+use super::identity::{AUTHENTICATED, Identity, UNAUTHENTICATED};
 
 /// Who is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,18 +33,18 @@ impl Decision {
 }
 
 /// What everybody may read, with or without a name.
-const PUBLIC_PATHS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
+const PUBLIC_PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
 
 /// What needs no role: health for all, everything for those who are trusted.
-pub(super) fn without_roles(mode: Mode, user: &Identity, wanted: &Attributes) -> Option<Decision> {
+pub fn without_roles(mode: Mode, user: &Identity, wanted: &Attributes) -> Option<Decision> {
     if user.is_trusted() || mode == Mode::AlwaysAllow {
         return Some(Decision::allowed(""));
     }
     let is_read = wanted.verb == "get" && !wanted.is_resource;
-    let is_below = |path: &&str| {
-        wanted.path.strip_prefix(*path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    let is_below = |path: &str| {
+        wanted.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
-    let is_public = PUBLIC_PATHS.iter().any(|path| is_below(&path)) || wanted.path == "/version";
+    let is_public = PUBLIC_PATHS.iter().any(|path| is_below(path));
     if is_read && is_public && (user.is_in(UNAUTHENTICATED) || user.is_in(AUTHENTICATED)) {
         return Some(Decision::allowed(""));
     }

@@ -36,7 +36,8 @@ pub fn wanted(headers: &HeaderMap) -> Result<Option<Wanted>, Refusal> {
     let mut needs = Vec::new();
     let mut user = match service_account_of(name) {
         Some((namespace, account)) => {
-            needs.push(Attributes { namespace: namespace.to_owned(), ..need("", "serviceaccounts", account) });
+            needs
+                .push(Attributes { namespace: namespace.to_owned(), ..need("", "serviceaccounts", account) });
             Identity::service_account(namespace, account, "")
         }
         None => {
@@ -49,7 +50,10 @@ pub fn wanted(headers: &HeaderMap) -> Result<Option<Wanted>, Refusal> {
         needs.extend(groups.iter().map(|group| need("", "groups", group)));
     }
     for (key, value) in extra {
-        needs.push(Attributes { subresource: key.clone(), ..need(AUTHENTICATION_GROUP, "userextras", &value) });
+        needs.push(Attributes {
+            subresource: key.clone(),
+            ..need(AUTHENTICATION_GROUP, "userextras", &value)
+        });
         user.extra.entry(key).or_default().push(value);
     }
     if !uid.is_empty() {
@@ -115,7 +119,13 @@ mod tests {
         let wanted = wanted.unwrap().unwrap();
         let needs: Vec<(String, String)> =
             wanted.needs.iter().map(|it| (it.resource_and_part().into_owned(), it.name.clone())).collect();
-        let expected = [("users", "a"), ("groups", "g"), ("groups", "h"), ("userextras/example.com/key", "v"), ("uids", "u")];
+        let expected = [
+            ("users", "a"),
+            ("groups", "g"),
+            ("groups", "h"),
+            ("userextras/example.com/key", "v"),
+            ("uids", "u"),
+        ];
         assert_eq!(needs, expected.map(|(resource, name)| (resource.to_owned(), name.to_owned())));
         assert!(wanted.needs.iter().all(|it| it.verb == "impersonate" && it.is_resource));
         assert_eq!(wanted.user.groups, ["g", "h", AUTHENTICATED]);
@@ -124,7 +134,8 @@ mod tests {
 
     #[test]
     fn a_service_account_brings_its_groups_and_nobody_is_anonymous_by_mistake() {
-        let user = |pairs: &[(&str, &str)]| wanted(&headers(pairs)).unwrap().map(|it| it.user.groups.join(","));
+        let user =
+            |pairs: &[(&str, &str)]| wanted(&headers(pairs)).unwrap().map(|it| it.user.groups.join(","));
         let account = "system:serviceaccount:n:a";
         let groups = "system:serviceaccounts,system:serviceaccounts:n,system:authenticated";
         assert_eq!(user(&[(USER, account)]).as_deref(), Some(groups));

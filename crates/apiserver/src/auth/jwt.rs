@@ -21,8 +21,12 @@ const PUBLIC_KEY_HEAD: [u8; 26] = [
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("no private key of the curve P-256 in PKCS#8: {0}")]
-pub struct KeyError(String);
+pub enum KeyError {
+    #[error("no private key of the curve P-256 in PKCS#8: {0}")]
+    Unusable(String),
+    #[error("the system has no random numbers")]
+    NoRandomNumbers,
+}
 
 /// Signs tokens and knows its own signature.
 pub struct Signer {
@@ -34,20 +38,20 @@ pub struct Signer {
 impl Signer {
     pub fn generate() -> Result<Signer, KeyError> {
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new());
-        let pkcs8 = pkcs8.map_err(|_| KeyError("the system has no random numbers".to_owned()))?;
+        let pkcs8 = pkcs8.map_err(|_| KeyError::NoRandomNumbers)?;
         Signer::from_pkcs8(pkcs8.as_ref())
     }
 
     pub fn from_pem(pem: &str) -> Result<Signer, KeyError> {
         let body = pem.split_once(PEM_BEGIN).and_then(|(_, rest)| rest.split_once(PEM_END));
-        let (body, _) = body.ok_or_else(|| KeyError("it is not PEM".to_owned()))?;
+        let (body, _) = body.ok_or_else(|| KeyError::Unusable("it is not PEM".to_owned()))?;
         let body: String = body.split_whitespace().collect();
-        Signer::from_pkcs8(&STANDARD.decode(body).map_err(|error| KeyError(error.to_string()))?)
+        Signer::from_pkcs8(&STANDARD.decode(body).map_err(|error| KeyError::Unusable(error.to_string()))?)
     }
 
     fn from_pkcs8(pkcs8: &[u8]) -> Result<Signer, KeyError> {
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &SystemRandom::new());
-        let key = key.map_err(|error| KeyError(error.to_string()))?;
+        let key = key.map_err(|error| KeyError::Unusable(error.to_string()))?;
         let public = [&PUBLIC_KEY_HEAD[..], key.public_key().as_ref()].concat();
         let key_id = BASE64.encode(digest::digest(&digest::SHA256, &public));
         let pem = format!("{PEM_BEGIN}\n{}\n{PEM_END}\n", STANDARD.encode(pkcs8));
@@ -125,7 +129,9 @@ mod tests {
         };
         let other_claims = BASE64.encode(json!({"sub": "b", "iss": "me"}).to_string());
         let no_algorithm = BASE64.encode(json!({"alg": "none"}).to_string());
-        for forged in [with(1, &other_claims), with(0, &no_algorithm), with(2, ""), with(2, "AAAA"), String::new()] {
+        for forged in
+            [with(1, &other_claims), with(0, &no_algorithm), with(2, ""), with(2, "AAAA"), String::new()]
+        {
             assert_eq!(ours.verified(&forged), None, "{forged}");
         }
         assert_eq!(ours.verified(&format!("{token}{}", "A".repeat(TOKEN_BYTES))), None);

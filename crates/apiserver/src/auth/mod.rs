@@ -21,16 +21,18 @@ pub use jwt::{KeyError, Signer};
 pub use service_account::ServiceAccountTokens;
 pub use static_tokens::{StaticTokens, TokenFileError};
 
+use std::sync::Arc;
+
 /// Whom the tokens of service accounts name as their issuer, if nothing else is said.
 pub const ISSUER: &str = "https://kubernetes.default.svc.cluster.local";
 
 /// How a server tells its users apart, and what it lets them do.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Security {
     pub mode: Mode,
     pub static_tokens: StaticTokens,
     /// Of service account tokens. Without one, a key is made that is gone with the process.
-    pub signer: Option<Signer>,
+    pub signer: Option<Arc<Signer>>,
     pub issuer: String,
     /// In PEM; what clients inside a cluster trust.
     pub authority: Option<String>,
@@ -46,4 +48,11 @@ impl Default for Security {
             authority: None,
         }
     }
+}
+
+/// A token that nobody guesses: 256 bits, in hexadecimal.
+pub fn random_token() -> Result<String, KeyError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(|_| KeyError::NoRandomNumbers)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }

@@ -18,7 +18,7 @@ const LEEWAY_SECS: i64 = 60;
 /// Issues tokens, and says whose a token is.
 #[derive(Debug)]
 pub struct ServiceAccountTokens {
-    pub signer: Signer,
+    pub signer: Arc<Signer>,
     pub issuer: String,
     /// Whom tokens are for that name nobody else.
     pub audiences: Vec<String>,
@@ -240,7 +240,9 @@ fn decoded(base64: &str) -> Option<Vec<u8>> {
 fn texts(value: &Value) -> Vec<String> {
     match value {
         Value::String(one) => vec![one.clone()],
-        other => other.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect(),
+        other => {
+            other.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        }
     }
 }
 

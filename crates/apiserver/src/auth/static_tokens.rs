@@ -7,7 +7,7 @@ use ring::digest;
 use super::identity::Identity;
 
 /// Users by what they identify themselves with.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct StaticTokens {
     /// By digest, so that the time which a look-up takes says nothing of a token.
     users: HashMap<[u8; 32], Identity>,
@@ -91,8 +91,11 @@ mod tests {
 
     #[test]
     fn a_token_stands_for_the_user_of_its_line() {
-        let tokens = StaticTokens::parse("# who\n\nt1,a,1\nt2, b,2,\"g,h\"\nt3,\"c \"\"d\"\"\",3,g\n").unwrap();
-        let user = |token: &str| tokens.get(token).map(|it| (it.name.as_str(), it.uid.as_str(), it.groups.join("+")));
+        let tokens =
+            StaticTokens::parse("# who\n\nt1,a,1\nt2, b,2,\"g,h\"\nt3,\"c \"\"d\"\"\",3,g\n").unwrap();
+        let user = |token: &str| {
+            tokens.get(token).map(|it| (it.name.as_str(), it.uid.as_str(), it.groups.join("+")))
+        };
         assert_eq!(user("t1"), Some(("a", "1", String::new())));
         assert_eq!(user("t2"), Some(("b", "2", "g+h".to_owned())));
         assert_eq!(user("t3"), Some(("c \"d\"", "3", "g".to_owned())));

@@ -157,7 +157,8 @@ impl Authority {
 
 /// Whether a certificate that is valid until then should be made anew.
 pub(super) fn needs_renewal(not_after_secs: i64) -> bool {
-    Utc::now() + Duration::days(RENEWAL_DAYS) > DateTime::from_timestamp(not_after_secs, 0).unwrap_or_default()
+    Utc::now() + Duration::days(RENEWAL_DAYS)
+        > DateTime::from_timestamp(not_after_secs, 0).unwrap_or_default()
 }
 
 pub(super) fn fields(certificate: &str) -> Option<certificate::Fields> {

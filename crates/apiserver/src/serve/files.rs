@@ -15,8 +15,8 @@ pub enum FileError {
 }
 
 impl FileError {
-    pub(crate) fn unusable(path: &Path, reason: impl ToString) -> FileError {
-        FileError::Unusable { path: path.into(), reason: reason.to_string() }
+    pub(crate) fn unusable(path: &Path, reason: impl std::fmt::Display) -> FileError {
+        FileError::Unusable { path: path.into(), reason: format!("{reason}") }
     }
 }
 

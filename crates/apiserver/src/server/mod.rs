@@ -6,10 +6,10 @@ mod access;
 mod catalog;
 mod definitions;
 mod gate;
+mod health;
 mod list;
 mod names;
 mod objects;
-mod options;
 mod request;
 mod respond;
 mod watching;
@@ -17,6 +17,7 @@ mod watching;
 #[cfg(test)]
 mod tests;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -26,7 +27,8 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
-use crate::auth::KeyError;
+use crate::auth::{KeyError, Security};
+use crate::kinds::service::{Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
@@ -34,7 +36,6 @@ use crate::store::{Store, StoreError};
 use access::Access;
 use catalog::Catalog;
 pub(crate) use catalog::key_of;
-pub use options::Options;
 use request::Asked;
 
 /// Everything that could grow with a request is bounded here.
@@ -61,12 +62,13 @@ pub struct Limits {
     pub name_attempts: usize,
 }
 
-/// A server over a store.
-#[derive(Debug)]
-pub struct Server {
-    store: Arc<dyn Store>,
-    catalog: Catalog,
-    access: Access,
+/// What the embedding program decides about a server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// From where Services get their cluster IPs and node ports.
+    pub ranges: Ranges,
+    /// Who clients from the network are, and what they may do.
+    pub security: Security,
 }
 
 /// Why a server does not start.
@@ -78,6 +80,23 @@ pub enum ServerError {
     Key(#[from] KeyError),
 }
 
+/// A server over a store.
+#[derive(Debug)]
+pub struct Server {
+    store: Arc<dyn Store>,
+    catalog: Catalog,
+    access: Access,
+    options: Options,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
+        let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
+        Options { ranges, security: Security::default() }
+    }
+}
+
 impl Server {
     /// A server over what the store holds: the definitions in it are served.
     pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, ServerError> {
@@ -85,8 +104,8 @@ impl Server {
     }
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
-        let access = Access::new(options.security, &store)?;
-        let server = Server { store, catalog: Catalog::default(), access };
+        let access = Access::new(&options.security, &store)?;
+        let server = Server { store, catalog: Catalog::default(), access, options };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
@@ -106,6 +125,7 @@ impl Server {
         let kinds = self.catalog.snapshot();
         match path::parse(parts.uri.path()) {
             Target::Resource(path) => self.resource(Asked::of(&parts, &path, &kinds)?, body).await,
+            Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
             target => respond::discovery(&target, &parts, &kinds),
         }
     }

@@ -10,7 +10,6 @@ use serde_json::Value;
 
 use super::LIMITS;
 use super::catalog::{Kinds, Served};
-use crate::auth::Identity;
 use crate::path::ResourcePath;
 use crate::resource::Verb;
 use crate::selector::{FieldSelector, LabelSelector};
@@ -29,7 +28,6 @@ pub(super) struct Asked {
     /// Whether the answer is wanted as a table.
     pub(super) as_table: bool,
     pub(super) content_type: String,
-    pub(super) user: Identity,
     user_agent: String,
 }
 
@@ -78,8 +76,6 @@ impl Asked {
             query,
             as_table: text_of(header::ACCEPT).split(',').any(|media| media.contains("as=Table")),
             content_type: text_of(header::CONTENT_TYPE),
-            // Who asks inside the process may do everything.
-            user: parts.extensions.get().cloned().unwrap_or_else(Identity::admin),
             user_agent: text_of(header::USER_AGENT),
         };
         asked.check()?;
