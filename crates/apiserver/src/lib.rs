@@ -21,6 +21,7 @@
 #![forbid(unsafe_code)]
 
 pub mod apply;
+pub mod auth;
 pub mod builtin;
 pub mod codec;
 pub mod discovery;
@@ -31,6 +32,7 @@ pub mod path;
 pub mod resource;
 pub mod schema;
 pub mod selector;
+pub mod serve;
 pub mod server;
 pub mod status;
 pub mod store;

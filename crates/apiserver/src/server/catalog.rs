@@ -127,15 +127,24 @@ impl Served {
 
     /// Below which the objects of the kind are stored, whichever version they are asked for in.
     pub(super) fn prefix(&self) -> String {
-        let group = if self.resource.group.is_empty() { "core" } else { &self.resource.group };
-        // One event, whichever of the two groups it is read through.
-        let group = if self.resource.plural == "events" { "core" } else { group };
-        format!("/objects/{group}/{}/", self.resource.plural)
+        prefix_of(&self.resource.group, &self.resource.plural)
     }
 
     pub(super) fn key(&self, namespace: Option<&str>, name: &str) -> String {
         format!("{}{}/{name}", self.prefix(), namespace.unwrap_or_default())
     }
+}
+
+/// See [`Served::prefix`].
+pub(crate) fn prefix_of(group: &str, plural: &str) -> String {
+    // One event, whichever of the two groups it is read through.
+    let group = if group.is_empty() || plural == "events" { "core" } else { group };
+    format!("/objects/{group}/{plural}/")
+}
+
+/// Under which an object is stored; one that is in no namespace has an empty one.
+pub(crate) fn key_of(group: &str, plural: &str, namespace: &str, name: &str) -> String {
+    format!("{}{namespace}/{name}", prefix_of(group, plural))
 }
 
 fn served_versions(definition: &Value) -> Result<Vec<Served>, Unusable> {
