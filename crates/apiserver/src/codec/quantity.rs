@@ -85,6 +85,7 @@ fn parse(text: &str) -> Result<Quantity, QuantityError> {
 }
 
 /// What a suffix multiplies with: a power of two, or of ten.
+#[derive(Clone, Copy)]
 enum Factor {
     Two(u32),
     Ten(i32),

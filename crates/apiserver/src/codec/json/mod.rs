@@ -35,7 +35,7 @@ pub enum JsonError {
 
 /// Reads a text into any value.
 pub fn parse(bytes: &[u8]) -> Result<Parsed, JsonError> {
-    Reader::of(bytes).parse(|reader| reader.any())
+    Reader::of(bytes).parse(Reader::any)
 }
 
 /// Reads a text into a built-in kind. Unknown fields are left out; the value is not yet printed as the type

@@ -212,7 +212,7 @@ fn quoted(byte: u8) -> String {
         0x0c => r"'\f'".to_owned(),
         b'\r' => r"'\r'".to_owned(),
         0..0x20 | 0x7f => format!("'\\x{byte:02x}'"),
-        0x80..=0xa0 | 0xad => format!("'\\u{:04x}'", byte),
+        0x80..=0xa0 | 0xad => format!("'\\u{byte:04x}'"),
         _ => format!("'{}'", char::from(byte)),
     }
 }
