@@ -19,8 +19,10 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod apply;
 pub mod builtin;
+pub mod definition;
 pub mod discovery;
 pub mod kinds;
 pub mod openapi;

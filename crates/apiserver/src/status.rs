@@ -120,6 +120,11 @@ impl Refusal {
         Refusal { details: target.details(), ..Refusal::new(409, Reason::Conflict, message) }
     }
 
+    pub fn forbidden(target: Target<'_>, why: &str) -> Refusal {
+        let message = format!("{} {:?} is forbidden: {why}", target.qualified(), target.name);
+        Refusal { details: target.details(), ..Refusal::new(403, Reason::Forbidden, message) }
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Refusal {
         Refusal::new(400, Reason::BadRequest, message)
     }

@@ -12,6 +12,8 @@ mod respond;
 mod watching;
 
 #[cfg(test)]
+mod definition_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::Ipv4Addr;
@@ -69,12 +71,16 @@ pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
     options: Options,
+    /// Held while definitions are brought up to date.
+    settling: tokio::sync::Mutex<()>,
 }
 
 impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
-        Options { ranges: Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 } }
+        Options {
+            ranges: Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 },
+        }
     }
 }
 
@@ -85,7 +91,8 @@ impl Server {
     }
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, StoreError> {
-        let server = Server { store, catalog: Catalog::default(), options };
+        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
+        let server = Server { store, catalog, options, settling };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
@@ -108,31 +115,32 @@ impl Server {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
-            Verb::Create if asked.served.is_definition() => {
-                let written = self.define(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &written))
-            }
             Verb::Create => {
                 let written = self.create(&asked, request::json_body(body).await?).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Update => {
                 let written = self.update(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
                 let written = self.patch(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Delete => {
                 let options = request::optional_json_body(body).await?;
                 let deleted = self.delete(&asked, &options).await?;
-                self.forget_if_gone(&asked, &deleted.object).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::deleted(&asked, &deleted))
             }
             Verb::DeleteCollection => {
                 let options = request::optional_json_body(body).await?;
-                Ok(respond::list(&asked, &self.delete_collection(&asked, &options).await?))
+                let deleted = self.delete_collection(&asked, &options).await?;
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::list(&asked, &deleted))
             }
         }
     }
