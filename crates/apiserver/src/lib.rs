@@ -21,6 +21,7 @@
 
 pub mod admission;
 pub mod apply;
+pub mod auth;
 pub mod builtin;
 pub mod definition;
 pub mod discovery;
@@ -31,6 +32,7 @@ pub mod path;
 pub mod resource;
 pub mod schema;
 pub mod selector;
+pub mod serve;
 pub mod server;
 pub mod status;
 pub mod store;

@@ -81,7 +81,7 @@ pub fn warnings(definition: &Value, old: Option<&Value>) -> Vec<String> {
     let before = old.map(schema::unknown_formats).unwrap_or_default();
     let now = schema::unknown_formats(definition).into_iter();
     now.filter(|format| !before.contains(format))
-        .map(|format| format!("unrecognized format {:?}", format))
+        .map(|format| format!("unrecognized format {format:?}"))
         .collect()
 }
 

@@ -69,7 +69,7 @@ pub(super) fn validate(definition: &Value, old: Option<&Value>) -> Vec<FieldErro
                 errors.push(FieldError::invalid_text(place, "", detail));
             }
             Some(schema) => {
-                errors.extend(columns::selectable_errors(fields, &schema["openAPIV3Schema"], place))
+                errors.extend(columns::selectable_errors(fields, &schema["openAPIV3Schema"], place));
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
-use crate::apply::Types;
+use crate::apply::{OneVersion, Types, Versions};
 use crate::builtin;
 use crate::definition;
 use crate::resource::{ResourceType, Subresource, Verb};
@@ -43,8 +43,6 @@ pub(super) struct Custom {
     pub(super) is_terminating: bool,
     /// All versions, also those that are only stored.
     pub(super) versions: Vec<Version>,
-    /// `spec.conversion` of the definition.
-    pub(super) conversion: Value,
     /// Watchers of what is served no longer wait for this.
     retired: Arc<tokio::sync::watch::Sender<bool>>,
 }
@@ -56,6 +54,25 @@ pub(super) struct Version {
     pub(super) schema: Arc<Schema>,
     pub(super) types: Types,
     served: bool,
+}
+
+impl Versions for Custom {
+    fn types(&self, api_version: &str) -> Option<&Types> {
+        self.version(api_version).map(|version| &version.types)
+    }
+
+    fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
+        self.version(api_version)?;
+        let mut object = object.clone();
+        object["apiVersion"] = api_version.into();
+        Some(object)
+    }
+}
+
+impl Custom {
+    pub(super) fn version(&self, api_version: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.api_version == api_version)
+    }
 }
 
 /// The kinds of one moment, by group, version and plural.
@@ -158,10 +175,15 @@ impl Served {
 
     /// Below which the objects of the kind are stored, whichever version they are asked for in.
     pub(super) fn prefix(&self) -> String {
-        let group = if self.resource.group.is_empty() { "core" } else { &self.resource.group };
-        // One event, whichever of the two groups it is read through.
-        let group = if self.resource.plural == "events" { "core" } else { group };
-        format!("/objects/{group}/{}/", self.resource.plural)
+        prefix_of(&self.resource.group, &self.resource.plural)
+    }
+
+    /// The versions that fields of its objects may be owned in.
+    pub(super) fn versions(&self) -> &dyn Versions {
+        match &self.custom {
+            Some(custom) => &**custom,
+            None => &OneVersion,
+        }
     }
 
     /// Resolves when this version is no longer served as it is here: its definition has changed or is gone.
@@ -175,6 +197,18 @@ impl Served {
     pub(super) fn key(&self, namespace: Option<&str>, name: &str) -> String {
         format!("{}{}/{name}", self.prefix(), namespace.unwrap_or_default())
     }
+}
+
+/// See [`Served::prefix`].
+pub(crate) fn prefix_of(group: &str, plural: &str) -> String {
+    // One event, whichever of the two groups it is read through.
+    let group = if group.is_empty() || plural == "events" { "core" } else { group };
+    format!("/objects/{group}/{plural}/")
+}
+
+/// Under which an object is stored; one that is in no namespace has an empty one.
+pub(crate) fn key_of(group: &str, plural: &str, namespace: &str, name: &str) -> String {
+    format!("{}{namespace}/{name}", prefix_of(group, plural))
 }
 
 /// Everything that a definition serves, with names that were accepted.
@@ -193,7 +227,6 @@ fn served_versions(definition: &Value, revision: u64) -> Result<Vec<Served>, Unu
         revision,
         is_terminating: definition::is_terminating(definition),
         versions,
-        conversion: spec["conversion"].clone(),
         retired: Arc::new(tokio::sync::watch::Sender::new(false)),
     });
     let each = list(&spec["versions"]).iter().zip(&custom.versions).filter(|(_, version)| version.served);
@@ -224,7 +257,7 @@ impl Version {
     fn of(group: &str, version: &Value) -> Result<Version, Unusable> {
         let name = version["name"].as_str().unwrap_or_default();
         let schema = &version["schema"]["openAPIV3Schema"];
-        let compiled = Schema::parse(schema).map_err(|error| unusable(version, error.to_string()))?;
+        let compiled = Schema::parse(schema).map_err(|error| unusable(version, &error))?;
         Ok(Version {
             api_version: format!("{group}/{name}"),
             schema: Arc::new(compiled),
@@ -234,14 +267,14 @@ impl Version {
     }
 }
 
-fn unusable(version: &Value, reason: String) -> Unusable {
+fn unusable(version: &Value, reason: &dyn std::fmt::Display) -> Unusable {
     Unusable(format!("spec.versions[{}]: {reason}", version["name"].as_str().unwrap_or_default()))
 }
 
 fn columns(version: &Value) -> Result<Vec<Column>, Unusable> {
     let columns = list(&version["additionalPrinterColumns"]).iter().map(Column::of_definition);
     let columns: Vec<Column> =
-        columns.collect::<Result<_, _>>().map_err(|error| unusable(version, error.to_string()))?;
+        columns.collect::<Result<_, _>>().map_err(|error| unusable(version, &error))?;
     Ok(if columns.is_empty() { vec![Column::age()] } else { columns })
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use chrono::Utc;
 use serde_json::Value;
 
-use super::catalog::Served;
+use super::catalog::{Served, prefix_of};
 use super::objects::{Written, count_generation, is_held, of_entry, stored};
 use super::request::Asked;
 use super::{LIMITS, Server, timestamp};
@@ -266,7 +266,7 @@ impl Server {
     async fn delete_instances(&self, definition: &Value) -> Result<bool, SettleError> {
         let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let prefix = format!("/objects/{}/{}/", text(group), text(plural));
+        let prefix = prefix_of(&text(group), &text(plural));
         let mut after: Option<String> = None;
         let mut are_gone = true;
         loop {

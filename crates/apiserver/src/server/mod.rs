@@ -2,8 +2,11 @@
 //!
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
+mod access;
 mod catalog;
 mod definitions;
+mod gate;
+mod health;
 mod list;
 mod names;
 mod objects;
@@ -26,12 +29,15 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::auth::{KeyError, Security};
 use crate::kinds::service::{Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
+use access::Access;
 use catalog::Catalog;
+pub(crate) use catalog::key_of;
 use request::Asked;
 
 /// Everything that could grow with a request is bounded here.
@@ -63,6 +69,17 @@ pub struct Limits {
 pub struct Options {
     /// From where Services get their cluster IPs and node ports.
     pub ranges: Ranges,
+    /// Who clients from the network are, and what they may do.
+    pub security: Security,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
 }
 
 /// A server over a store.
@@ -70,6 +87,7 @@ pub struct Options {
 pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
+    access: Access,
     options: Options,
     /// Held while definitions are brought up to date.
     settling: tokio::sync::Mutex<()>,
@@ -78,27 +96,33 @@ pub struct Server {
 impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
-        Options {
-            ranges: Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 },
-        }
+        let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
+        Options { ranges, security: Security::default() }
     }
 }
 
 impl Server {
     /// A server over what the store holds: the definitions in it are served.
-    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, StoreError> {
+    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, ServerError> {
         Server::open_with(store, Options::default()).await
     }
 
-    pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, StoreError> {
+    pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
+        let access = Access::new(&options.security, &store)?;
         let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
-        let server = Server { store, catalog, options, settling };
+        let server = Server { store, catalog, access, options, settling };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
 
+    /// For clients in the same process: whoever can call it may do everything.
     pub fn router(self: &Arc<Server>) -> Router {
         Router::new().fallback(answer).with_state(Arc::clone(self))
+    }
+
+    /// For clients from the network, who say who they are and are asked whether they may.
+    pub fn secured(self: &Arc<Server>) -> Router {
+        Router::new().fallback(gate::answer).with_state(Arc::clone(self))
     }
 
     async fn answer(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
@@ -106,6 +130,7 @@ impl Server {
         let kinds = self.catalog.snapshot();
         match path::parse(parts.uri.path()) {
             Target::Resource(path) => self.resource(Asked::of(&parts, &path, &kinds)?, body).await,
+            Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
             target => respond::discovery(&target, &parts, &kinds),
         }
     }

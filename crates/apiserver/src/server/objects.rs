@@ -7,7 +7,7 @@ use super::catalog::Served;
 use super::list::List;
 use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Server, names, timestamp};
-use crate::apply::{ApplyError, FieldManager, FieldSet, OneVersion, keep_times_of_unchanged};
+use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
 use crate::patch::{self, PatchError};
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal};
@@ -273,7 +273,8 @@ impl Asked {
     fn field_owner(&self) -> FieldManager<'_> {
         let Served { types, api_version, resource, schema, .. } = &*self.served;
         let subresource = self.subresource.as_deref().unwrap_or_default();
-        let manager = FieldManager::new(types, &OneVersion, api_version, &resource.kind, subresource);
+        let manager =
+            FieldManager::new(types, self.served.versions(), api_version, &resource.kind, subresource);
         match (self.is_status(), schema.is_some()) {
             (true, true) => manager.resetting(FieldSet::of(&[&["metadata"], &["spec"]]), true),
             (true, false) => manager.resetting(FieldSet::of(&[&["spec"]]), false),
