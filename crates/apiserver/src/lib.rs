@@ -20,10 +20,12 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod apply;
 pub mod auth;
 pub mod builtin;
 pub mod codec;
+pub mod definition;
 pub mod discovery;
 pub mod kinds;
 pub mod openapi;

@@ -17,6 +17,8 @@ mod watching;
 #[cfg(test)]
 mod body_tests;
 #[cfg(test)]
+mod definition_tests;
+#[cfg(test)]
 mod tests;
 
 use std::net::Ipv4Addr;
@@ -89,6 +91,8 @@ pub struct Server {
     catalog: Catalog,
     access: Access,
     options: Options,
+    /// Held while definitions are brought up to date.
+    settling: tokio::sync::Mutex<()>,
 }
 
 impl Default for Options {
@@ -107,7 +111,8 @@ impl Server {
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store)?;
-        let server = Server { store, catalog: Catalog::default(), access, options };
+        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
+        let server = Server { store, catalog, access, options, settling };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
@@ -137,35 +142,35 @@ impl Server {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
-            Verb::Create if asked.served.is_definition() => {
-                let object = asked.object(body).await?;
-                let written = self.define(&asked, object).await?;
-                Ok(respond::written(&asked, &written))
-            }
             Verb::Create => {
                 let object = asked.object(body).await?;
                 let written = self.create(&asked, object).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Update => {
                 let object = asked.object(body).await?;
                 let written = self.update(&asked, object).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
                 let patch = asked.patch(body).await?;
                 let written = self.patch(&asked, patch).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Delete => {
                 let options = asked.delete_options(body).await?;
                 let deleted = self.delete(&asked, &options).await?;
-                self.forget_if_gone(&asked, &deleted.object).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::deleted(&asked, &deleted))
             }
             Verb::DeleteCollection => {
                 let options = asked.delete_options(body).await?;
-                Ok(respond::list(&asked, &self.delete_collection(&asked, &options).await?))
+                let deleted = self.delete_collection(&asked, &options).await?;
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::list(&asked, &deleted))
             }
         }
     }

@@ -42,6 +42,7 @@ pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
     let (resource, metadata) = (&asked.served.resource, &deleted.object["metadata"]);
     let is_shown = resource.group.is_empty()
         && matches!(resource.plural.as_str(), "services" | "serviceaccounts" | "pods");
+    let is_shown = is_shown || asked.served.is_definition();
     if is_held(&deleted.object) || is_shown {
         return written(asked, deleted);
     }
