@@ -19,8 +19,11 @@
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]
 
+pub mod admission;
 pub mod apply;
+pub mod auth;
 pub mod builtin;
+pub mod definition;
 pub mod discovery;
 pub mod kinds;
 pub mod openapi;
@@ -29,6 +32,7 @@ pub mod path;
 pub mod resource;
 pub mod schema;
 pub mod selector;
+pub mod serve;
 pub mod server;
 pub mod status;
 pub mod store;

@@ -77,7 +77,7 @@ fn within<'a>(group_version: GroupVersion<'a>, segments: impl Iterator<Item = Co
 }
 
 /// A segment with its `%41` escapes resolved. One that is no text after that stays as it was.
-fn decoded(segment: &str) -> Cow<'_, str> {
+pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
     if !segment.contains('%') {
         return Cow::Borrowed(segment);
     }

@@ -120,6 +120,17 @@ impl Refusal {
         Refusal { details: target.details(), ..Refusal::new(409, Reason::Conflict, message) }
     }
 
+    /// Something that this user may not do.
+    pub fn forbidden(target: Target<'_>, why: &str) -> Refusal {
+        let name = if target.name.is_empty() { String::new() } else { format!("{:?} ", target.name) };
+        let message = format!("{} {name}is forbidden: {why}", target.qualified());
+        Refusal { details: target.details(), ..Refusal::new(403, Reason::Forbidden, message) }
+    }
+
+    pub fn unauthorized() -> Refusal {
+        Refusal::new(401, Reason::Unauthorized, "Unauthorized")
+    }
+
     pub fn bad_request(message: impl Into<String>) -> Refusal {
         Refusal::new(400, Reason::BadRequest, message)
     }
@@ -145,7 +156,8 @@ impl Refusal {
         if self.reason != Reason::None {
             status["reason"] = self.reason.as_str().into();
         }
-        if !self.details.is_empty() {
+        // A path that is forbidden has details that say nothing.
+        if !self.details.is_empty() || self.reason == Reason::Forbidden {
             status["details"] = Value::Object(self.details.clone());
         }
         status["code"] = self.code.into();

@@ -2,8 +2,11 @@
 //!
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
+mod access;
 mod catalog;
 mod definitions;
+mod gate;
+mod health;
 mod list;
 mod names;
 mod objects;
@@ -12,8 +15,11 @@ mod respond;
 mod watching;
 
 #[cfg(test)]
+mod definition_tests;
+#[cfg(test)]
 mod tests;
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -23,11 +29,15 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
+use crate::auth::{KeyError, Security};
+use crate::kinds::service::{Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
+use access::Access;
 use catalog::Catalog;
+pub(crate) use catalog::key_of;
 use request::Asked;
 
 /// Everything that could grow with a request is bounded here.
@@ -54,23 +64,65 @@ pub struct Limits {
     pub name_attempts: usize,
 }
 
+/// What the embedding program decides about a server.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// From where Services get their cluster IPs and node ports.
+    pub ranges: Ranges,
+    /// Who clients from the network are, and what they may do.
+    pub security: Security,
+}
+
+/// Why a server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+}
+
 /// A server over a store.
 #[derive(Debug)]
 pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
+    access: Access,
+    options: Options,
+    /// Held while definitions are brought up to date.
+    settling: tokio::sync::Mutex<()>,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
+        let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
+        Options { ranges, security: Security::default() }
+    }
 }
 
 impl Server {
     /// A server over what the store holds: the definitions in it are served.
-    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, StoreError> {
-        let server = Server { store, catalog: Catalog::default() };
+    pub async fn open(store: Arc<dyn Store>) -> Result<Arc<Server>, ServerError> {
+        Server::open_with(store, Options::default()).await
+    }
+
+    pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
+        let access = Access::new(&options.security, &store)?;
+        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
+        let server = Server { store, catalog, access, options, settling };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
 
+    /// For clients in the same process: whoever can call it may do everything.
     pub fn router(self: &Arc<Server>) -> Router {
         Router::new().fallback(answer).with_state(Arc::clone(self))
+    }
+
+    /// For clients from the network, who say who they are and are asked whether they may.
+    pub fn secured(self: &Arc<Server>) -> Router {
+        Router::new().fallback(gate::answer).with_state(Arc::clone(self))
     }
 
     async fn answer(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
@@ -78,6 +130,7 @@ impl Server {
         let kinds = self.catalog.snapshot();
         match path::parse(parts.uri.path()) {
             Target::Resource(path) => self.resource(Asked::of(&parts, &path, &kinds)?, body).await,
+            Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
             target => respond::discovery(&target, &parts, &kinds),
         }
     }
@@ -87,31 +140,32 @@ impl Server {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
-            Verb::Create if asked.served.is_definition() => {
-                let written = self.define(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &written))
-            }
             Verb::Create => {
                 let written = self.create(&asked, request::json_body(body).await?).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Update => {
                 let written = self.update(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
                 let written = self.patch(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Delete => {
                 let options = request::optional_json_body(body).await?;
                 let deleted = self.delete(&asked, &options).await?;
-                self.forget_if_gone(&asked, &deleted.object).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::deleted(&asked, &deleted))
             }
             Verb::DeleteCollection => {
                 let options = request::optional_json_body(body).await?;
-                Ok(respond::list(&asked, &self.delete_collection(&asked, &options).await?))
+                let deleted = self.delete_collection(&asked, &options).await?;
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::list(&asked, &deleted))
             }
         }
     }

@@ -40,6 +40,7 @@ pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
     let (resource, metadata) = (&asked.served.resource, &deleted.object["metadata"]);
     let is_shown = resource.group.is_empty()
         && matches!(resource.plural.as_str(), "services" | "serviceaccounts" | "pods");
+    let is_shown = is_shown || asked.served.is_definition();
     if is_held(&deleted.object) || is_shown {
         return written(asked, deleted);
     }
@@ -114,10 +115,6 @@ pub(super) fn discovery(target: &Target<'_>, parts: &Parts, kinds: &Kinds) -> Re
 /// What is served beside resources and their discovery.
 fn other(path: &str, kinds: &Kinds) -> Result<Response, Refusal> {
     match path {
-        "/healthz" | "/livez" | "/readyz" => {
-            Ok(respond(Body::from("ok"), 200, "text/plain; charset=utf-8", &[]))
-        }
-        "/version" => Ok(json(&json!({"major": "1", "minor": "36", "gitVersion": "v1.36.0"}), 200, &[])),
         "/openapi/v2" => Ok(respond(Body::from(v2::document(&described(kinds))), 200, v2::CONTENT_TYPE, &[])),
         "/openapi/v3" => Ok(json(&v3::index(&v3::documents(&described(kinds))), 200, &[])),
         _ => {
@@ -140,7 +137,7 @@ fn json(body: &Value, code: u16, warnings: &[String]) -> Response {
     respond(Body::from(body.to_string() + "\n"), code, JSON, warnings)
 }
 
-fn respond(body: Body, code: u16, media: &str, warnings: &[String]) -> Response {
+pub(super) fn respond(body: Body, code: u16, media: &str, warnings: &[String]) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();

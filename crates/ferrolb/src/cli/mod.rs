@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how each question exits.
 
+mod apiserver;
 mod convert;
 pub mod documents;
 mod input;
@@ -72,6 +73,16 @@ enum Command {
         ferrolb crds | kubectl apply --server-side -f -\n  \
         ferrolb crds --output deploy/crds     one file for each")]
     Crds(CrdsArgs),
+    /// Run a Kubernetes API server on this machine, or look after its data
+    #[command(after_help = "Examples:\n  \
+        ferrolb apiserver --data-dir /var/lib/ferrolb\n  \
+        kubectl --kubeconfig /var/lib/ferrolb/admin.kubeconfig get namespaces\n  \
+        ferrolb apiserver --data-dir d --memory --bind 127.0.0.1:0    for a test\n  \
+        ferrolb apiserver check --data-dir /var/lib/ferrolb\n  \
+        ferrolb apiserver export --data-dir /var/lib/ferrolb > backup.jsonl\n  \
+        ferrolb apiserver import --data-dir new < backup.jsonl\n\n\
+        SIGTERM and SIGINT end it. Exit codes: 0 ended or in order, 1 the store is damaged, 2 it cannot be used.")]
+    Apiserver(apiserver::ApiserverArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -127,6 +138,7 @@ pub fn run() -> ExitCode {
         Command::Plan(args) => plan::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Crds(args) => crds(&args),
+        Command::Apiserver(args) => apiserver::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),
     };
