@@ -12,7 +12,7 @@ use kube::{Client, Config};
 use tokio::process::{Child, Command};
 
 use crate::transport;
-use crate::world::{Directory, World};
+use crate::world::{Directory, TOKENS, World};
 
 /// A variable that names the directory which `scripts/conformance build` has filled.
 pub const PLACE: &str = "FERROLB_CONFORMANCE_PROGRAMS";
@@ -22,9 +22,6 @@ const START: Duration = Duration::from_secs(120);
 
 /// No answer and no event takes longer.
 const PATIENCE: Duration = Duration::from_secs(40);
-
-/// Everyone who is known to the server: token, name, uid, groups.
-const TOKENS: &str = "token-of-admin,admin,1,\"system:masters\"\ntoken-of-nobody,nobody,2\n";
 
 /// A real server that runs.
 #[derive(Debug)]
@@ -56,9 +53,7 @@ impl Real {
         config.default_retry = false;
         config.read_timeout = None;
         let client = Client::try_from(config)?;
-        let tokens = [("admin", "token-of-admin"), ("nobody", "token-of-nobody"), ("anonymous", "")];
-        let tokens = tokens.map(|(who, token)| (who.to_owned(), token.to_owned()));
-        let world = World::new(client, tokens.into(), PATIENCE);
+        let world = World::new(client, PATIENCE);
         let mut real = Real { world, address, _server: server, _etcd: etcd, directory };
         real.wait().await?;
         Ok(real)

@@ -13,7 +13,7 @@ use crate::normal::{Normal, Normaliser};
 use crate::pointer;
 use crate::template::Names;
 use crate::transport::{self, Answer, Lines};
-use crate::world::World;
+use crate::world::{World, token};
 
 /// The answers of one case, step by step. A step that could not be asked has code 0 and says why.
 pub async fn case(world: &World, file: &CaseFile, case: &Case) -> Vec<Normal> {
@@ -144,7 +144,7 @@ impl<'a> Run<'a> {
         }
         if !is_named("authorization") {
             let who = step.who.as_deref().unwrap_or("admin");
-            let token = self.world.token(who).or_else(|| self.names.texts.get(who).map(String::as_str));
+            let token = token(who).or_else(|| self.names.texts.get(who).map(String::as_str));
             let token = token.with_context(|| format!("nobody is called {who}"))?;
             if !token.is_empty() {
                 request = request.header("authorization", format!("Bearer {token}"));

@@ -1,24 +1,30 @@
 //! The servers that are asked: embedded ones, one for each case, and a real one for all.
 
-use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use apiserver::server::Server;
+use apiserver::auth::{Mode, Security, StaticTokens};
+use apiserver::kinds::service::{Network, Ranges};
+use apiserver::server::{Options, Server};
 use apiserver::store::{DiskStore, MemoryStore, Store};
 use kube::Client;
 
 /// What the embedded server has not done by then, it never does.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Everyone who is known to the servers: token, name, uid, groups.
+pub const TOKENS: &str = "token-of-admin,admin,1,\"system:masters\"\ntoken-of-nobody,nobody,2\n";
+
+/// Where the second addresses of Services come from.
+const FAMILY_SIX: Ipv6Addr = Ipv6Addr::new(0xfd00, 0x10, 0x96, 0, 0, 0, 0, 0);
+
 /// A server and a way to it.
 #[derive(Clone)]
 pub struct World {
     client: Client,
-    /// Who asks, and with which token; an empty one means none.
-    tokens: BTreeMap<String, String>,
     patience: Duration,
     _directory: Option<Arc<Directory>>,
 }
@@ -31,8 +37,8 @@ pub enum Engine {
 }
 
 impl World {
-    pub fn new(client: Client, tokens: BTreeMap<String, String>, patience: Duration) -> World {
-        World { client, tokens, patience, _directory: None }
+    pub fn new(client: Client, patience: Duration) -> World {
+        World { client, patience, _directory: None }
     }
 
     /// An empty embedded server in this process.
@@ -47,11 +53,15 @@ impl World {
                 )
             }
         };
-        let client = Client::new(Server::open(store).await?.router(), "default");
-        // Who is inside the process is trusted, so the administrator needs no token.
-        let tokens = [("admin", ""), ("nobody", "token-of-nobody"), ("anonymous", "")];
-        let tokens = tokens.map(|(who, token)| (who.to_owned(), token.to_owned()));
-        Ok(World { client, tokens: tokens.into(), patience: PATIENCE, _directory: directory })
+        let networks =
+            [Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16), Network::new(FAMILY_SIX.into(), 112)];
+        let ranges =
+            Ranges { networks: networks.into_iter().flatten().collect(), node_ports: 30_000..=32_767 };
+        let static_tokens = StaticTokens::parse(TOKENS)?;
+        let security = Security { mode: Mode::Rbac, static_tokens, ..Security::default() };
+        let server = Server::open_with(store, Options { ranges, security }).await?;
+        let client = Client::new(server.secured(), "default");
+        Ok(World { client, patience: PATIENCE, _directory: directory })
     }
 
     /// No answer and no event takes longer, even on a busy machine.
@@ -62,9 +72,15 @@ impl World {
     pub fn client(&self) -> &Client {
         &self.client
     }
+}
 
-    pub fn token(&self, who: &str) -> Option<&str> {
-        self.tokens.get(who).map(String::as_str)
+/// The token of who asks; an empty one means none.
+pub fn token(who: &str) -> Option<&'static str> {
+    match who {
+        "admin" => Some("token-of-admin"),
+        "nobody" => Some("token-of-nobody"),
+        "anonymous" => Some(""),
+        _ => None,
     }
 }
 
