@@ -8,6 +8,7 @@ use super::list::List;
 use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Server, names, timestamp};
 use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
+use crate::kinds::defaults;
 use crate::patch::{self, PatchError};
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal};
@@ -318,7 +319,15 @@ impl Asked {
             object["metadata"]["namespace"] = namespace.as_str().into();
         }
         self.complete_definition(&mut object);
+        self.complete_built_in(&mut object);
         Ok(object)
+    }
+
+    /// Fills in what a built-in kind has when nobody says otherwise.
+    fn complete_built_in(&self, object: &mut Value) {
+        if self.served.schema.is_none() {
+            defaults::complete(object, &self.served.api_version, &self.served.resource.kind);
+        }
     }
 
     /// Takes away what the schema does not know; the warnings say what.
