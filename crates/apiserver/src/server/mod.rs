@@ -104,7 +104,7 @@ impl Server {
     }
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
-        let access = Access::new(&options.security, &store)?;
+        let access = Access::new(&options.security, &store).await?;
         let server = Server { store, catalog: Catalog::default(), access, options };
         server.load_definitions().await?;
         Ok(Arc::new(server))
