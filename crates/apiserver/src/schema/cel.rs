@@ -38,6 +38,15 @@ pub(super) fn check(root: &Node, object: &Value, old: Option<&Value>, verdict: &
     });
 }
 
+/// The same for a part of an object, which has no past.
+pub(super) fn check_part(node: &Node, value: &Value, verdict: &mut Verdict) {
+    let place = Place { rules: node, typed: node, path: Path::Root, resource_root: node.embedded_resource };
+    with_functions(|functions| {
+        let mut judge = Judge { functions, verdict, evaluations_left: LIMITS.rule_evaluations };
+        judge.visit(&place, value, None, Unchanged { here: None, above: None });
+    });
+}
+
 /// A field's name as rules write it; nothing if they cannot.
 pub(super) fn escape(name: &str) -> Option<String> {
     const RESERVED: [&str; 21] = [

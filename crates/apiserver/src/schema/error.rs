@@ -131,6 +131,16 @@ impl FieldError {
         Self::with_value(field, ErrorKind::TooMany, &actual.to_string(), &detail)
     }
 
+    /// The same error where the value it is about stands at `place` in something greater.
+    pub(crate) fn below(self, place: &str) -> Self {
+        let field = match self.field.as_str() {
+            "" | "<nil>" => place.to_owned(),
+            inner if inner.starts_with('[') => format!("{place}{inner}"),
+            inner => format!("{place}.{inner}"),
+        };
+        Self { field, ..self }
+    }
+
     fn bare(field: impl Into<String>, kind: ErrorKind, detail: &str) -> Self {
         let separator = if detail.is_empty() { "" } else { ": " };
         Self { field: field.into(), kind, message: format!("{}{separator}{detail}", kind.words()) }

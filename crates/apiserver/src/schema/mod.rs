@@ -41,7 +41,10 @@ mod uri;
 
 pub use error::{ErrorKind, FieldError, invalid_message};
 pub use parse::{SchemaError, SchemaProblem};
+pub(crate) use pattern::problem as pattern_problem;
 pub use rules::RuleError;
+pub(crate) use rules::RuleVerdict;
+pub(crate) use time::error as time_error;
 
 use correlate::Correlated;
 use node::Node;
@@ -107,6 +110,37 @@ impl Schema {
     /// Reads the value of `openAPIV3Schema`.
     pub fn parse(schema: &Value) -> Result<Self, SchemaError> {
         Ok(Self { root: parse::parse(schema)? })
+    }
+
+    /// Reads the schema of a part of an object.
+    pub(crate) fn parse_part(schema: &Value) -> Result<Self, SchemaError> {
+        Ok(Self { root: parse::parse_part(schema)? })
+    }
+
+    /// What is wrong with the rules of a schema itself, not of those below it.
+    pub(crate) fn judge_rules(schema: &Value, is_resource: bool) -> Vec<RuleVerdict> {
+        parse::judge_rules(schema, is_resource)
+    }
+
+    /// Whether a rule's `fieldPath` leads to a field; a schema that cannot be read has all.
+    pub(crate) fn has_path(schema: &Value, path: &str) -> bool {
+        parse::without_rules(schema).is_none_or(|node| rules::leads_to_a_field(path, &node))
+    }
+
+    /// Removes what the schema of a part of an object does not know.
+    pub(crate) fn drop_unknown(&self, value: &mut Value) {
+        prune::drop_unknown(value, &self.root);
+    }
+
+    /// What is wrong with a part of an object, whose paths begin there.
+    pub(crate) fn judge_value(&self, value: &Value) -> Vec<FieldError> {
+        let mut verdict = Verdict::default();
+        verdict.errors.extend(check::check(&self.root, value, None, None));
+        verdict.errors.extend(lists::check(&self.root, value));
+        if verdict.errors.is_empty() && self.root.has_rules {
+            cel::check_part(&self.root, value, &mut verdict);
+        }
+        verdict.errors
     }
 
     /// Removes every field that the schema does not know, and every `null` that it neither allows

@@ -4,7 +4,7 @@
 use super::format::Format;
 use super::node::{Additional, ListType, Node, NumberBounds, Properties, StringBounds, Type};
 use super::pattern::Pattern;
-use super::rules::{Rule, RuleError};
+use super::rules::{Rule, RuleError, RuleVerdict};
 use super::{LIMITS, defaulting, prune};
 use serde_json::{Map, Value};
 
@@ -59,6 +59,39 @@ pub(super) fn parse(schema: &Value) -> Result<Node, SchemaError> {
     check_rules(&root, &root, true, &place)?;
     prune_defaults(&mut root);
     Ok(root)
+}
+
+/// The schema of a part of an object.
+pub(super) fn parse_part(schema: &Value) -> Result<Node, SchemaError> {
+    let place = Place { path: String::new(), depth: 0 };
+    let mut node = place.node(schema)?;
+    prune_defaults(&mut node);
+    Ok(node)
+}
+
+/// Judges the rules of a schema itself; nothing if its structure cannot be read.
+pub(super) fn judge_rules(schema: &Value, is_resource: bool) -> Vec<RuleVerdict> {
+    let Some(node) = without_rules(schema) else { return Vec::new() };
+    let rules = schema["x-kubernetes-validations"].as_array().into_iter().flatten();
+    rules.map(|rule| RuleVerdict::of(rule, &node, is_resource)).collect()
+}
+
+/// The structure of a schema, if it can be read.
+pub(super) fn without_rules(schema: &Value) -> Option<Node> {
+    let mut structure = schema.clone();
+    drop_rules(&mut structure);
+    Place { path: String::new(), depth: 0 }.node(&structure).ok()
+}
+
+fn drop_rules(schema: &mut Value) {
+    match schema {
+        Value::Object(fields) => {
+            fields.shift_remove("x-kubernetes-validations");
+            fields.values_mut().for_each(drop_rules);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_rules),
+        _ => {}
+    }
 }
 
 /// A default never brings in what would be pruned from an object.

@@ -24,6 +24,30 @@ impl Pattern {
     }
 }
 
+/// Why a pattern does not compile, as RE2 says it.
+pub(crate) fn problem(source: &str) -> Option<String> {
+    let error = Pattern::compile(source).err()?.to_string();
+    let known = [
+        ("unclosed group", format!("missing closing ): `{source}`")),
+        ("unopened group", format!("unexpected ): `{source}`")),
+        ("unclosed character class", {
+            let class = source.rfind('[').and_then(|at| source.get(at..)).unwrap_or_default();
+            format!("missing closing ]: `{class}`")
+        }),
+        ("incomplete escape sequence", "trailing backslash at end of expression: ``".to_owned()),
+        ("repetition operator missing expression", {
+            let operator =
+                source.find(['*', '+', '?']).and_then(|at| source.get(at..=at)).unwrap_or_default();
+            format!("missing argument to repetition operator: `{operator}`")
+        }),
+    ];
+    let text = known.into_iter().find(|(theirs, _)| error.contains(theirs)).map(|(_, text)| text);
+    Some(format!(
+        "error parsing regexp: {}",
+        text.unwrap_or_else(|| error.lines().last().unwrap_or_default().to_owned())
+    ))
+}
+
 fn translate(source: &str) -> String {
     let mut translated = String::with_capacity(source.len());
     let mut class: Option<usize> = None; // how many characters the open bracket expression has so far

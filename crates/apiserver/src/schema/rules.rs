@@ -3,7 +3,7 @@
 
 use super::node::{Additional, Node, Type};
 use super::{LIMITS, cel};
-use kube_cel::cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedExpr, operators};
+use kube_cel::cel::common::ast::{ComprehensionExpr, EntryExpr, Expr, IdedExpr, LiteralValue, operators};
 use kube_cel::cel::{Context, ExecutionError, Program};
 use serde::Deserialize;
 use serde_json::Value;
@@ -60,12 +60,95 @@ pub enum RuleError {
     /// The expression selects a field that the schema does not declare.
     #[error("compilation failed: undefined field '{0}'")]
     UndefinedField(String),
+    /// The expression selects a field of what has none.
+    #[error("compilation failed: type '{0}' does not support field selection")]
+    NoFields(&'static str, String),
+    /// The expression is of another type than it must be.
+    #[error("must evaluate to a {0}")]
+    Type(&'static str),
     /// `optionalOldSelf` on a rule that does not use `oldSelf`.
     #[error("optionalOldSelf may not be set if oldSelf is not used in rule")]
     PointlessOptionalOldSelf,
     /// The `fieldPath` leads to no field of the schema.
     #[error("fieldPath {0:?} must be a valid path")]
     FieldPath(String),
+}
+
+/// What is to be said of a rule before it may be used.
+#[derive(Debug)]
+pub(crate) struct RuleVerdict {
+    pub(crate) rule: Option<RuleError>,
+    pub(crate) message_expression: Option<RuleError>,
+    pub(crate) uses_old_self: bool,
+}
+
+impl RuleVerdict {
+    pub(super) fn of(rule: &Value, node: &Node, is_resource: bool) -> Self {
+        let judge = |source: &str, wanted| -> Result<Program, RuleError> {
+            let program = compile(source)?;
+            let optional_old_self = rule["optionalOldSelf"] == true;
+            let found = type_of(&program, node, is_resource, optional_old_self)?;
+            if found.is_some_and(|found| found != wanted) {
+                Err(RuleError::Type(wanted))
+            } else {
+                Ok(program)
+            }
+        };
+        let source = rule["rule"].as_str().unwrap_or_default();
+        if source.trim().is_empty() {
+            return Self { rule: None, message_expression: None, uses_old_self: false };
+        }
+        let program = judge(source, "bool");
+        let message = rule["messageExpression"].as_str().filter(|text| !text.is_empty() && program.is_ok());
+        Self {
+            message_expression: message.and_then(|message| judge(message, "string").err()),
+            uses_old_self: program.as_ref().is_ok_and(|program| program.references().has_variable("oldSelf")),
+            rule: program.err(),
+        }
+    }
+}
+
+/// The type of an expression's value as far as it is plain; an error if it uses names that are not there.
+fn type_of(
+    program: &Program,
+    node: &Node,
+    is_resource: bool,
+    optional_old_self: bool,
+) -> Result<Option<&'static str>, RuleError> {
+    let this = if is_resource { Known::Resource(node) } else { Known::Node(node) };
+    let old = if optional_old_self { Known::Nothing } else { this };
+    cel::with_functions(|functions| {
+        let mut names = Names { functions, scope: vec![("self", this), ("oldSelf", old)] };
+        let known = names.expression(program.expression())?;
+        Ok(match (known, &program.expression().expr) {
+            (Known::Metadata | Known::Resource(_), _) => Some("map"),
+            (Known::Node(node), _) => cel_type(node),
+            (Known::Nothing, Expr::Literal(LiteralValue::Boolean(_))) => Some("bool"),
+            (Known::Nothing, Expr::Literal(LiteralValue::Int(_))) => Some("int"),
+            (Known::Nothing, Expr::Literal(LiteralValue::String(_))) => Some("string"),
+            (Known::Nothing, Expr::List(_)) => Some("list"),
+            (Known::Nothing, Expr::Map(_)) => Some("map"),
+            _ => None,
+        })
+    })
+}
+
+/// What the values of a schema are to a rule; nothing if they can be several things.
+fn cel_type(node: &Node) -> Option<&'static str> {
+    match node.types.as_slice() {
+        [single] if !node.int_or_string => Some(match single {
+            Type::Object if node.additional.is_some() => "map",
+            Type::Object => "object",
+            Type::Array => "list",
+            // Some formats make something else of a text.
+            Type::String if node.format.is_some() => return None,
+            Type::String => "string",
+            Type::Integer => "int",
+            Type::Number => "double",
+            Type::Boolean => "bool",
+        }),
+        _ => None,
+    }
 }
 
 #[derive(Deserialize)]
@@ -196,7 +279,7 @@ fn steps(path: &str) -> Option<Vec<String>> {
     Some(names)
 }
 
-fn leads_to_a_field(path: &str, node: &Node) -> bool {
+pub(super) fn leads_to_a_field(path: &str, node: &Node) -> bool {
     steps(path).is_some_and(|names| names.iter().try_fold(node, |node, name| node.field(name)).is_some())
 }
 
@@ -320,6 +403,8 @@ fn select_field<'a>(operand: Known<'a>, field: &str) -> Result<Known<'a>, RuleEr
                 (Some((_, property)), _) => Ok(known(property)),
                 (None, Some(Additional::Schema(entry))) => Ok(known(entry)),
                 (None, _) if node.types.is_empty() || node.int_or_string => Ok(Known::Nothing),
+                (None, _) if !node.has_type(Type::Object) => Err(cel_type(node)
+                    .map_or_else(undefined, |found| RuleError::NoFields(found, field.to_owned()))),
                 (None, _) => Err(undefined()),
             }
         }

@@ -136,7 +136,7 @@ fn write_json_string(text: &mut String, string: &str) {
     text.push('"');
 }
 
-fn is_printable(c: char) -> bool {
+pub(crate) fn is_printable(c: char) -> bool {
     if c.is_ascii() {
         return (' '..='~').contains(&c);
     }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::ServerError;
 use crate::auth::authorize::{self, Decision};
-use crate::auth::rbac::Roles;
+use crate::auth::rbac::{Roles, Rule};
 use crate::auth::{Attributes, Authenticator, Identity, Mode, Security, ServiceAccountTokens, Signer};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 #[derive(Debug)]
 pub(super) struct Access {
@@ -28,6 +28,28 @@ impl Access {
             Mode::ComponentsOnly | Mode::AlwaysAllow => None,
         };
         Ok(Access { mode, authenticator, roles })
+    }
+
+    /// All that a user may do in a namespace, and what could not be found out.
+    pub(super) async fn rules_for(
+        &self,
+        user: &Identity,
+        namespace: &str,
+    ) -> Result<(Vec<Rule>, Vec<String>), StoreError> {
+        let all = |list: &[&str]| -> Vec<String> { list.iter().map(|&text| text.to_owned()).collect() };
+        let everything = || {
+            let resources =
+                Rule { verbs: all(&["*"]), groups: all(&["*"]), resources: all(&["*"]), ..Rule::default() };
+            vec![resources, Rule { verbs: all(&["*"]), urls: all(&["*"]), ..Rule::default() }]
+        };
+        let mut rules = Vec::new();
+        if user.is_trusted() || self.mode == Mode::AlwaysAllow {
+            rules = everything();
+        }
+        let Some(roles) = &self.roles else { return Ok((rules, Vec::new())) };
+        let (found, errors) = roles.look(|index| index.rules_for(user, namespace)).await?;
+        rules.extend(found.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>());
+        Ok((rules, errors))
     }
 
     pub(super) async fn decide(&self, user: &Identity, wanted: &Attributes) -> Decision {

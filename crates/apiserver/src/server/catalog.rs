@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
-use crate::apply::Types;
+use crate::apply::{OneVersion, Types, Versions};
 use crate::builtin;
+use crate::definition;
 use crate::resource::{ResourceType, Subresource, Verb};
 use crate::schema::Schema;
 use crate::table::Column;
@@ -19,12 +20,59 @@ pub(super) struct Served {
     /// The `apiVersion` that objects are stored with.
     pub(super) storage_api_version: String,
     /// Of a custom resource.
-    pub(super) schema: Option<Schema>,
+    pub(super) schema: Option<Arc<Schema>>,
     /// The text of `schema`, for clients.
     pub(super) described: Option<Value>,
+    /// What a custom resource has beside its version.
+    pub(super) custom: Option<Arc<Custom>>,
+    /// Fields of a custom resource that can be selected by, beside its name.
+    pub(super) selectable: Vec<String>,
     pub(super) types: Types,
     pub(super) columns: Vec<Column>,
     pub(super) deprecation: Option<String>,
+}
+
+/// What all versions of a custom kind have in common.
+#[derive(Debug)]
+pub(super) struct Custom {
+    /// The name of the definition.
+    pub(super) name: String,
+    /// The definition's revision.
+    pub(super) revision: u64,
+    /// Its objects are being removed, and there must be no new ones.
+    pub(super) is_terminating: bool,
+    /// All versions, also those that are only stored.
+    pub(super) versions: Vec<Version>,
+    /// Watchers of what is served no longer wait for this.
+    retired: Arc<tokio::sync::watch::Sender<bool>>,
+}
+
+/// One version of a custom kind.
+#[derive(Debug)]
+pub(super) struct Version {
+    pub(super) api_version: String,
+    pub(super) schema: Arc<Schema>,
+    pub(super) types: Types,
+    served: bool,
+}
+
+impl Versions for Custom {
+    fn types(&self, api_version: &str) -> Option<&Types> {
+        self.version(api_version).map(|version| &version.types)
+    }
+
+    fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
+        self.version(api_version)?;
+        let mut object = object.clone();
+        object["apiVersion"] = api_version.into();
+        Some(object)
+    }
+}
+
+impl Custom {
+    pub(super) fn version(&self, api_version: &str) -> Option<&Version> {
+        self.versions.iter().find(|version| version.api_version == api_version)
+    }
 }
 
 /// The kinds of one moment, by group, version and plural.
@@ -55,10 +103,10 @@ impl Catalog {
     }
 
     /// Serves what this definition defines, in place of what it defined before.
-    pub(super) fn define(&self, definition: &Value) -> Result<(), Unusable> {
-        let added = served_versions(definition)?;
+    pub(super) fn define(&self, definition: &Value, revision: u64) -> Result<(), Unusable> {
+        let added = served_versions(definition, revision)?;
         self.change(|kinds| {
-            remove_defined_by(kinds, definition);
+            remove_defined_by(kinds, definition["metadata"]["name"].as_str().unwrap_or_default());
             for served in added {
                 let resource = &served.resource;
                 let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
@@ -68,21 +116,16 @@ impl Catalog {
         Ok(())
     }
 
-    /// Whether this definition could be served.
-    pub(super) fn check(definition: &Value) -> Result<(), Unusable> {
-        served_versions(definition).map(drop)
+    /// Serves no longer what the definition of this name defined.
+    pub(super) fn forget(&self, name: &str) {
+        self.change(|kinds| remove_defined_by(kinds, name));
     }
 
-    /// Serves no longer what this definition defined, and says what that was.
-    pub(super) fn forget(&self, definition: &Value) -> Vec<Arc<Served>> {
-        let before = self.snapshot();
-        self.change(|kinds| remove_defined_by(kinds, definition));
-        let now = self.snapshot();
-        before
-            .iter()
-            .filter(|(key, _)| !now.contains_key(*key))
-            .map(|(_, served)| Arc::clone(served))
-            .collect()
+    /// The revisions of the definitions that are served, by name.
+    pub(super) fn served_revisions(&self) -> BTreeMap<String, u64> {
+        let kinds = self.snapshot();
+        let custom = kinds.values().filter_map(|served| served.custom.as_ref());
+        custom.map(|custom| (custom.name.clone(), custom.revision)).collect()
     }
 
     fn change(&self, change: impl FnOnce(&mut Kinds)) {
@@ -91,10 +134,13 @@ impl Catalog {
     }
 }
 
-fn remove_defined_by(kinds: &mut Kinds, definition: &Value) {
-    let (group, plural) = (&definition["spec"]["group"], &definition["spec"]["names"]["plural"]);
-    kinds.retain(|(of_group, _, of_plural), served| {
-        served.schema.is_none() || *group != of_group.as_str() || *plural != of_plural.as_str()
+fn remove_defined_by(kinds: &mut Kinds, name: &str) {
+    kinds.retain(|_, served| {
+        let custom = served.custom.as_ref().filter(|custom| custom.name == name);
+        if let Some(custom) = custom {
+            custom.retired.send_replace(true);
+        }
+        custom.is_none()
     });
 }
 
@@ -106,6 +152,8 @@ impl Served {
             storage_api_version: resource.api_version(),
             schema: None,
             described: None,
+            custom: None,
+            selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
             columns: vec![Column::age()],
             deprecation: None,
@@ -130,6 +178,22 @@ impl Served {
         prefix_of(&self.resource.group, &self.resource.plural)
     }
 
+    /// The versions that fields of its objects may be owned in.
+    pub(super) fn versions(&self) -> &dyn Versions {
+        match &self.custom {
+            Some(custom) => &**custom,
+            None => &OneVersion,
+        }
+    }
+
+    /// Resolves when this version is no longer served as it is here: its definition has changed or is gone.
+    pub(super) async fn retired(&self) {
+        let Some(custom) = &self.custom else { return std::future::pending().await };
+        let mut retired = custom.retired.subscribe();
+        // It cannot fail while `custom` is there.
+        let _ = retired.wait_for(|retired| *retired).await;
+    }
+
     pub(super) fn key(&self, namespace: Option<&str>, name: &str) -> String {
         format!("{}{}/{name}", self.prefix(), namespace.unwrap_or_default())
     }
@@ -147,59 +211,96 @@ pub(crate) fn key_of(group: &str, plural: &str, namespace: &str, name: &str) -> 
     format!("{}{namespace}/{name}", prefix_of(group, plural))
 }
 
-fn served_versions(definition: &Value) -> Result<Vec<Served>, Unusable> {
+/// Everything that a definition serves, with names that were accepted.
+fn served_versions(definition: &Value, revision: u64) -> Result<Vec<Served>, Unusable> {
     let spec = &definition["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let texts = |value: &Value| value.as_array().into_iter().flatten().map(text).collect::<Vec<String>>();
-    let versions = spec["versions"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let stored = versions.iter().find(|version| version["storage"] == true);
-    let stored_name = text(&stored.unwrap_or(&Value::Null)["name"]);
-    let storage_api_version = format!("{}/{stored_name}", text(&spec["group"]));
-    let mut served = Vec::new();
-    for version in versions.iter().filter(|version| version["served"] == true) {
-        let schema = &version["schema"]["openAPIV3Schema"];
-        let unusable =
-            |reason: String| Unusable(format!("spec.versions[{}]: {reason}", text(&version["name"])));
-        let compiled = Schema::parse(schema).map_err(|error| unusable(error.to_string()))?;
-        let mut columns = Vec::new();
-        for column in version["additionalPrinterColumns"].as_array().into_iter().flatten() {
-            columns.push(Column::of_definition(column).map_err(|error| unusable(error.to_string()))?);
-        }
-        if columns.is_empty() {
-            columns.push(Column::age());
-        }
-        let part =
-            |name: &str, kind| Subresource { name: name.to_owned(), kind, verbs: Verb::STATUS.to_vec() };
-        let mut subresources = Vec::new();
-        if version["subresources"]["status"].is_object() {
-            subresources.push(part("status", None));
-        }
-        let resource = ResourceType {
-            group: text(&spec["group"]),
-            version: text(&version["name"]),
-            kind: text(&spec["names"]["kind"]),
-            plural: text(&spec["names"]["plural"]),
-            singular: text(&spec["names"]["singular"]),
-            short_names: texts(&spec["names"]["shortNames"]),
-            categories: texts(&spec["names"]["categories"]),
-            is_namespaced: spec["scope"] == "Namespaced",
-            verbs: Verb::ALL.to_vec(),
-            subresources,
-        };
+    let group = text(&spec["group"]);
+    let stored = list(&spec["versions"]).iter().find(|version| version["storage"] == true);
+    let storage_api_version = format!("{group}/{}", text(&stored.unwrap_or(&Value::Null)["name"]));
+    let mut versions = Vec::new();
+    for version in list(&spec["versions"]) {
+        versions.push(Version::of(&group, version)?);
+    }
+    let custom = Arc::new(Custom {
+        name: text(&definition["metadata"]["name"]),
+        revision,
+        is_terminating: definition::is_terminating(definition),
+        versions,
+        retired: Arc::new(tokio::sync::watch::Sender::new(false)),
+    });
+    let each = list(&spec["versions"]).iter().zip(&custom.versions).filter(|(_, version)| version.served);
+    each.map(|(version, compiled)| {
+        let resource = resource_type(definition, version);
         let deprecation = (version["deprecated"] == true).then(|| {
             let default = format!("{} {} is deprecated", resource.api_version(), resource.kind);
             version["deprecationWarning"].as_str().map_or(default, str::to_owned)
         });
-        served.push(Served {
+        let selectable = list(&version["selectableFields"]).iter().map(|field| text(&field["jsonPath"]));
+        Ok(Served {
             api_version: resource.api_version(),
             storage_api_version: storage_api_version.clone(),
-            types: Types::of_custom_resource(Some(schema)),
-            schema: Some(compiled),
-            described: Some(schema.clone()),
-            columns,
+            types: compiled.types.clone(),
+            schema: Some(Arc::clone(&compiled.schema)),
+            described: Some(version["schema"]["openAPIV3Schema"].clone()),
+            selectable: selectable.map(|path| path.trim_start_matches('.').to_owned()).collect(),
+            custom: Some(Arc::clone(&custom)),
+            columns: columns(version)?,
             deprecation,
             resource,
-        });
+        })
+    })
+    .collect()
+}
+
+impl Version {
+    fn of(group: &str, version: &Value) -> Result<Version, Unusable> {
+        let name = version["name"].as_str().unwrap_or_default();
+        let schema = &version["schema"]["openAPIV3Schema"];
+        let compiled = Schema::parse(schema).map_err(|error| unusable(version, &error))?;
+        Ok(Version {
+            api_version: format!("{group}/{name}"),
+            schema: Arc::new(compiled),
+            types: Types::of_custom_resource(Some(schema)),
+            served: version["served"] == true,
+        })
     }
-    Ok(served)
+}
+
+fn unusable(version: &Value, reason: &dyn std::fmt::Display) -> Unusable {
+    Unusable(format!("spec.versions[{}]: {reason}", version["name"].as_str().unwrap_or_default()))
+}
+
+fn columns(version: &Value) -> Result<Vec<Column>, Unusable> {
+    let columns = list(&version["additionalPrinterColumns"]).iter().map(Column::of_definition);
+    let columns: Vec<Column> =
+        columns.collect::<Result<_, _>>().map_err(|error| unusable(version, &error))?;
+    Ok(if columns.is_empty() { vec![Column::age()] } else { columns })
+}
+
+fn resource_type(definition: &Value, version: &Value) -> ResourceType {
+    let (spec, names) = (&definition["spec"], &definition["status"]["acceptedNames"]);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let texts = |value: &Value| list(value).iter().map(text).collect::<Vec<String>>();
+    let part = |name: &str, kind| Subresource { name: name.to_owned(), kind, verbs: Verb::STATUS.to_vec() };
+    let mut subresources = Vec::new();
+    if version["subresources"]["status"].is_object() {
+        subresources.push(part("status", None));
+    }
+    ResourceType {
+        group: text(&spec["group"]),
+        version: text(&version["name"]),
+        kind: text(&names["kind"]),
+        plural: text(&names["plural"]),
+        singular: text(&names["singular"]),
+        short_names: texts(&names["shortNames"]),
+        categories: texts(&names["categories"]),
+        is_namespaced: spec["scope"] == "Namespaced",
+        verbs: Verb::ALL.to_vec(),
+        subresources,
+    }
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
 }

@@ -43,8 +43,9 @@ impl Filter {
 }
 
 /// The fields that a field selector may name.
-pub(super) fn selectable_fields(served: &Served) -> Vec<&'static str> {
+pub(super) fn selectable_fields(served: &Served) -> Vec<&str> {
     let mut fields = vec!["metadata.name", "metadata.namespace"];
+    fields.extend(served.selectable.iter().map(String::as_str));
     match (served.resource.group.as_str(), served.resource.plural.as_str()) {
         ("", "services") => fields.extend(["spec.clusterIP", "spec.type"]),
         ("", "secrets") => fields.push("type"),

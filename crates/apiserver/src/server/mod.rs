@@ -12,8 +12,14 @@ mod names;
 mod objects;
 mod request;
 mod respond;
+mod reviews;
+mod tokens;
 mod watching;
 
+#[cfg(test)]
+mod body_tests;
+#[cfg(test)]
+mod definition_tests;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +43,7 @@ use access::Access;
 use catalog::Catalog;
 pub(crate) use catalog::key_of;
 use request::Asked;
+use reviews::Question;
 
 /// Everything that could grow with a request is bounded here.
 pub const LIMITS: Limits = Limits {
@@ -87,6 +94,8 @@ pub struct Server {
     catalog: Catalog,
     access: Access,
     options: Options,
+    /// Held while definitions are brought up to date.
+    settling: tokio::sync::Mutex<()>,
 }
 
 impl Default for Options {
@@ -105,7 +114,8 @@ impl Server {
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store).await?;
-        let server = Server { store, catalog: Catalog::default(), access, options };
+        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
+        let server = Server { store, catalog, access, options, settling };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }
@@ -130,36 +140,48 @@ impl Server {
         }
     }
 
-    async fn resource(&self, asked: Asked, body: Body) -> Result<Response, Refusal> {
+    async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
         match asked.verb {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
-            Verb::Create if asked.served.is_definition() => {
-                let written = self.define(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &written))
+            Verb::Create if let Some(question) = Question::of(&asked) => {
+                let review = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.review(&asked, question, review).await?))
+            }
+            Verb::Create if asked.is_for_token() => {
+                let request = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.issue_token(&asked, request).await?))
             }
             Verb::Create => {
-                let written = self.create(&asked, request::json_body(body).await?).await?;
+                let object = asked.object(body).await?;
+                let written = self.create(&asked, object).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Update => {
-                let written = self.update(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                let object = asked.object(body).await?;
+                let written = self.update(&asked, object).await?;
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
-                let written = self.patch(&asked, request::json_body(body).await?).await?;
-                Ok(respond::written(&asked, &self.noticed(&asked, written)))
+                let patch = asked.patch(body).await?;
+                let written = self.patch(&asked, patch).await?;
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::written(&asked, &written))
             }
             Verb::Delete => {
-                let options = request::optional_json_body(body).await?;
+                let options = asked.delete_options(body).await?;
                 let deleted = self.delete(&asked, &options).await?;
-                self.forget_if_gone(&asked, &deleted.object).await?;
+                self.settle_if_definition(&asked).await?;
                 Ok(respond::deleted(&asked, &deleted))
             }
             Verb::DeleteCollection => {
-                let options = request::optional_json_body(body).await?;
-                Ok(respond::list(&asked, &self.delete_collection(&asked, &options).await?))
+                let options = asked.delete_options(body).await?;
+                let deleted = self.delete_collection(&asked, &options).await?;
+                self.settle_if_definition(&asked).await?;
+                Ok(respond::list(&asked, &deleted))
             }
         }
     }

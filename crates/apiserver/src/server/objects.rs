@@ -7,7 +7,7 @@ use super::catalog::Served;
 use super::list::List;
 use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Server, names, timestamp};
-use crate::apply::{ApplyError, FieldManager, FieldSet, OneVersion, keep_times_of_unchanged};
+use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
 use crate::patch::{self, PatchError};
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal};
@@ -63,6 +63,7 @@ impl Server {
     }
 
     async fn create_named(&self, asked: &Asked, mut object: Value) -> Result<Written, Refusal> {
+        asked.refuse_while_terminating(object["metadata"]["name"].as_str().unwrap_or_default())?;
         let warnings = asked.pruned(&mut object)?;
         let fields = object["metadata"].as_object_mut().map(std::mem::take).unwrap_or_default();
         object["metadata"] = Value::Object(asked.metadata_of_new(fields));
@@ -131,6 +132,7 @@ impl Server {
                 self.write(asked, object, Some((old, *revision)), Vec::new()).await
             }
             None => {
+                asked.refuse_while_terminating(asked.target().name)?;
                 object["metadata"]["name"] = asked.target().name.into();
                 let fields = object["metadata"].as_object_mut().map(std::mem::take).unwrap_or_default();
                 let managed = fields.get("managedFields").cloned();
@@ -191,6 +193,9 @@ impl Server {
                 other => other.into(),
             })?;
             object["metadata"]["resourceVersion"] = committed.revision.to_string().into();
+            if is_gone {
+                self.settle_if_terminating(&asked.served).await?;
+            }
         }
         Ok(Written { object, is_new, warnings })
     }
@@ -203,6 +208,9 @@ impl Server {
         let (conditions, there) = (&options["preconditions"], &old["metadata"]);
         asked.require_same(&conditions["uid"], &there["uid"], "UID")?;
         asked.require_same(&conditions["resourceVersion"], &there["resourceVersion"], "ResourceVersion")?;
+        if asked.served.is_definition() {
+            return self.delete_definition(asked, &old, revision).await;
+        }
         let mut object = old.clone();
         if object["metadata"]["deletionTimestamp"].is_null() {
             object["metadata"]["deletionTimestamp"] = timestamp();
@@ -235,7 +243,7 @@ impl Server {
 }
 
 /// As it is kept: in the stored version, and without the version that the store itself knows.
-fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
+pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
     let mut object = object.clone();
     object["apiVersion"] = served.storage_api_version.as_str().into();
     if let Some(metadata) = object["metadata"].as_object_mut() {
@@ -255,7 +263,7 @@ pub(super) fn is_held(object: &Value) -> bool {
     object["metadata"]["finalizers"].as_array().is_some_and(|finalizers| !finalizers.is_empty())
 }
 
-fn count_generation(object: &mut Value) {
+pub(super) fn count_generation(object: &mut Value) {
     let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
     object["metadata"]["generation"] = generation.saturating_add(1).into();
 }
@@ -265,7 +273,8 @@ impl Asked {
     fn field_owner(&self) -> FieldManager<'_> {
         let Served { types, api_version, resource, schema, .. } = &*self.served;
         let subresource = self.subresource.as_deref().unwrap_or_default();
-        let manager = FieldManager::new(types, &OneVersion, api_version, &resource.kind, subresource);
+        let manager =
+            FieldManager::new(types, self.served.versions(), api_version, &resource.kind, subresource);
         match (self.is_status(), schema.is_some()) {
             (true, true) => manager.resetting(FieldSet::of(&[&["metadata"], &["spec"]]), true),
             (true, false) => manager.resetting(FieldSet::of(&[&["spec"]]), false),
@@ -275,7 +284,7 @@ impl Asked {
     }
 
     /// The object of a body, which must be of the kind and in the place that the path names.
-    fn decoded(&self, mut object: Value) -> Result<Value, Refusal> {
+    pub(super) fn decoded(&self, mut object: Value) -> Result<Value, Refusal> {
         let resource = &self.served.resource;
         let Some(fields) = object.as_object_mut() else {
             return Err(Refusal::bad_request("the object provided is unrecognized: it is no JSON object"));
@@ -308,13 +317,16 @@ impl Asked {
         if let Some(namespace) = &self.namespace {
             object["metadata"]["namespace"] = namespace.as_str().into();
         }
+        self.complete_definition(&mut object);
         Ok(object)
     }
 
     /// Takes away what the schema does not know; the warnings say what.
     fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
-        let Some(schema) = &self.served.schema else { return Ok(Vec::new()) };
-        let unknown: Vec<String> = schema.prune(object).iter().map(ToString::to_string).collect();
+        let mut unknown = self.strict.clone();
+        if let Some(schema) = &self.served.schema {
+            unknown.extend(schema.prune(object).iter().map(ToString::to_string));
+        }
         match self.field_validation() {
             FieldValidation::Strict if !unknown.is_empty() => {
                 let resource = &self.served.resource;
@@ -402,6 +414,9 @@ impl Asked {
                 metadata::validate_update(object, old)
             }
         };
+        if self.served.is_definition() {
+            errors.extend(self.completed_definition(object, old));
+        }
         if let Some(schema) = &self.served.schema {
             schema.default(object);
             errors.extend(match old {

@@ -1,10 +1,13 @@
 //! Watches: a stream of what happens to the objects of a list.
 
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
+use futures_util::future::{Either, select};
 use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -82,7 +85,22 @@ impl Watching {
         }
         while !self.is_over {
             let until = self.bookmark_every.map_or(self.ends, |_| self.ends.min(self.next_bookmark));
-            match timeout_at(until, self.watch.next()).await {
+            let served = Arc::clone(&self.asked.served);
+            let event = {
+                let (next, retired) = (pin!(self.watch.next()), pin!(served.retired()));
+                timeout_at(until, select(next, retired)).await.map(|event| match event {
+                    Either::Left((events, _)) => Some(events),
+                    Either::Right(_) => None,
+                })
+            };
+            // What is served has changed: the watcher gets what there is, and has to come again.
+            let event = event.map(|event| {
+                event.unwrap_or_else(|| {
+                    self.is_over = true;
+                    self.watch.fetch()
+                })
+            });
+            match event {
                 Ok(Ok(events)) => {
                     let lines: Vec<u8> =
                         events.iter().filter_map(|event| self.line_of(event)).flatten().collect();
