@@ -36,20 +36,24 @@ impl Access {
         user: &Identity,
         namespace: &str,
     ) -> Result<(Vec<Rule>, Vec<String>), StoreError> {
-        let all = |list: &[&str]| -> Vec<String> { list.iter().map(|&text| text.to_owned()).collect() };
-        let everything = || {
-            let resources =
-                Rule { verbs: all(&["*"]), groups: all(&["*"]), resources: all(&["*"]), ..Rule::default() };
-            vec![resources, Rule { verbs: all(&["*"]), urls: all(&["*"]), ..Rule::default() }]
-        };
-        let mut rules = Vec::new();
-        if user.is_trusted() || self.mode == Mode::AlwaysAllow {
-            rules = everything();
-        }
+        let is_trusted = user.is_trusted() || self.mode == Mode::AlwaysAllow;
+        let mut rules = if is_trusted { Rule::everything().to_vec() } else { Vec::new() };
         let Some(roles) = &self.roles else { return Ok((rules, Vec::new())) };
         let (found, errors) = roles.look(|index| index.rules_for(user, namespace)).await?;
-        rules.extend(found.into_iter().filter(|rule| !rules.contains(rule)).collect::<Vec<_>>());
+        let new: Vec<Rule> = found.into_iter().filter(|rule| !rules.contains(rule)).collect();
+        rules.extend(new);
         Ok((rules, errors))
+    }
+
+    /// What a role allows; `None` if there is none, or if nobody is asked.
+    pub(super) async fn rules_of(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<Vec<Rule>>, StoreError> {
+        let Some(roles) = &self.roles else { return Ok(None) };
+        roles.look(|index| index.rules_of(kind, namespace, name).ok().map(|rules| rules.to_vec())).await
     }
 
     pub(super) async fn decide(&self, user: &Identity, wanted: &Attributes) -> Decision {

@@ -4,7 +4,9 @@
 
 mod access;
 mod catalog;
+mod cluster_objects;
 mod definitions;
+mod escalation;
 mod gate;
 mod health;
 mod list;
@@ -16,6 +18,8 @@ mod reviews;
 mod tokens;
 mod watching;
 
+#[cfg(test)]
+mod access_tests;
 #[cfg(test)]
 mod body_tests;
 #[cfg(test)]
@@ -76,6 +80,9 @@ pub struct Options {
     pub ranges: Ranges,
     /// Who clients from the network are, and what they may do.
     pub security: Security,
+    /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
+    /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
+    pub has_cluster_objects: bool,
 }
 
 /// Why a server does not start.
@@ -102,7 +109,7 @@ impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
-        Options { ranges, security: Security::default() }
+        Options { ranges, security: Security::default(), has_cluster_objects: false }
     }
 }
 
@@ -117,7 +124,11 @@ impl Server {
         let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
         let server = Server { store, catalog, access, options, settling };
         server.load_definitions().await?;
-        Ok(Arc::new(server))
+        let server = Arc::new(server);
+        if server.options.has_cluster_objects {
+            server.keep_cluster_objects().await?;
+        }
+        Ok(server)
     }
 
     /// For clients in the same process: whoever can call it may do everything.

@@ -203,13 +203,13 @@ const BINDINGS: [(&str, &[&str]); 6] = [
 pub fn objects() -> Vec<(&'static str, Value)> {
     let roles = ROLES.iter().map(|(name, rows)| {
         let rules: Vec<Value> = rows.iter().map(rule).collect();
-        ("clusterroles", object("ClusterRole", name, part_label(name), json!({"rules": rules})))
+        ("clusterroles", object("ClusterRole", name, part_label(name), &json!({"rules": rules})))
     });
     let gathered = GATHERED.iter().map(|(name, label, part_of)| {
         let label = format!("rbac.authorization.k8s.io/{label}");
         let selectors = json!([{"matchLabels": {label: "true"}}]);
         let fields = json!({"aggregationRule": {"clusterRoleSelectors": selectors}, "rules": null});
-        ("clusterroles", object("ClusterRole", name, *part_of, fields))
+        ("clusterroles", object("ClusterRole", name, *part_of, &fields))
     });
     let bindings = BINDINGS.iter().map(|(name, groups)| {
         let subject = |group: &&str| json!({"apiGroup": GROUP, "kind": "Group", "name": group});
@@ -217,7 +217,7 @@ pub fn objects() -> Vec<(&'static str, Value)> {
             "roleRef": {"apiGroup": GROUP, "kind": "ClusterRole", "name": name},
             "subjects": groups.iter().map(subject).collect::<Vec<_>>(),
         });
-        ("clusterrolebindings", object("ClusterRoleBinding", name, None, fields))
+        ("clusterrolebindings", object("ClusterRoleBinding", name, None, &fields))
     });
     roles.chain(gathered).chain(bindings).collect()
 }
@@ -236,7 +236,7 @@ fn rule((verbs, groups, resources): &Row) -> Value {
     json!({"apiGroups": groups, "resources": words(resources), "verbs": words(verbs)})
 }
 
-fn object(kind: &str, name: &str, part_of: Option<&str>, fields: Value) -> Value {
+fn object(kind: &str, name: &str, part_of: Option<&str>, fields: &Value) -> Value {
     let mut labels = json!({"kubernetes.io/bootstrapping": "rbac-defaults"});
     if let Some(label) = part_of {
         labels[format!("rbac.authorization.k8s.io/{label}")] = "true".into();

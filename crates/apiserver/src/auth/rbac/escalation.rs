@@ -15,15 +15,15 @@ pub fn missing_from(owned: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
 /// Joins the verbs for one resource.
 fn compacted(rules: impl Iterator<Item = Rule>) -> Vec<Rule> {
     let mut others = Vec::new();
-    let mut by_resource: BTreeMap<(Vec<String>, Vec<String>, Vec<String>), Vec<String>> = BTreeMap::new();
+    let mut by_resource: BTreeMap<[Vec<String>; 3], Vec<String>> = BTreeMap::new();
     for rule in rules {
         if rule.urls.is_empty() {
-            by_resource.entry((rule.groups, rule.resources, rule.names)).or_default().extend(rule.verbs);
+            by_resource.entry([rule.groups, rule.resources, rule.names]).or_default().extend(rule.verbs);
         } else {
             others.push(rule);
         }
     }
-    let joined = by_resource.into_iter().map(|((groups, resources, names), verbs)| Rule {
+    let joined = by_resource.into_iter().map(|([groups, resources, names], verbs)| Rule {
         verbs,
         groups,
         resources,

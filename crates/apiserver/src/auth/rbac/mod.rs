@@ -17,13 +17,13 @@ use serde_json::Value;
 use super::attributes::Attributes;
 use super::authorize::Decision;
 use super::identity::Identity;
+pub use crate::kinds::rbac::GROUP;
 use crate::store::{Entry, RangeRequest, Store, StoreError, Watch};
 pub use bootstrap::objects as bootstrap_objects;
 pub use escalation::{missing_from, missing_text};
 pub use index::Index;
 pub use rule::Rule;
 
-pub const GROUP: &str = "rbac.authorization.k8s.io";
 const PREFIX: &str = "/objects/rbac.authorization.k8s.io/";
 
 /// The index of a store.

@@ -20,6 +20,15 @@ impl Rule {
         role["rules"].as_array().into_iter().flatten().map(Rule::of).collect()
     }
 
+    /// What an admin has.
+    pub fn everything() -> [Rule; 2] {
+        let all = || vec!["*".to_owned()];
+        [
+            Rule { verbs: all(), groups: all(), resources: all(), ..Rule::default() },
+            Rule { verbs: all(), urls: all(), ..Rule::default() },
+        ]
+    }
+
     fn of(rule: &Value) -> Rule {
         let texts = |field: &str| {
             let list = rule[field].as_array().into_iter().flatten();

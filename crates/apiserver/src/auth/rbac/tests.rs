@@ -216,7 +216,7 @@ fn the_usual_roles_let_people_do_the_usual_things() {
         (&jane, resource("create", "authorization.k8s.io", "selfsubjectaccessreviews", "", ""), true),
         (&jane, resource("update", "", "services", "n", "a"), true),
         (&jane, resource("list", "", "configmaps", "n", ""), true),
-        (&jane, resource("create", super::GROUP, "roles", "n", ""), false),
+        (&jane, resource("create", GROUP, "roles", "n", ""), false),
         (&jane, resource("list", "", "configmaps", "m", ""), false),
     ] {
         assert_eq!(index.decide(user, &wanted).is_allowed, expected, "{} {wanted:?}", user.name);
