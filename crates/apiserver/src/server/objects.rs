@@ -340,7 +340,10 @@ impl Asked {
                 );
                 Err(Refusal::bad_request(message))
             }
-            FieldValidation::Warn => Ok(unknown),
+            FieldValidation::Warn => {
+                let line = |text: &String| text.rsplit("\n  ").next().unwrap_or_default().to_owned();
+                Ok(unknown.iter().map(line).collect())
+            }
             FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
         }
     }
