@@ -11,6 +11,7 @@ pub mod defaults;
 pub mod endpointslice;
 pub mod lease;
 pub mod namespace;
+pub mod rbac;
 pub mod secret;
 pub mod service;
 

@@ -3,8 +3,11 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod built_in;
 mod catalog;
+mod cluster_objects;
 mod definitions;
+mod escalation;
 mod gate;
 mod health;
 mod list;
@@ -12,8 +15,12 @@ mod names;
 mod objects;
 mod request;
 mod respond;
+mod reviews;
+mod tokens;
 mod watching;
 
+#[cfg(test)]
+mod access_tests;
 #[cfg(test)]
 mod body_tests;
 #[cfg(test)]
@@ -41,6 +48,7 @@ use access::Access;
 use catalog::Catalog;
 pub(crate) use catalog::key_of;
 use request::Asked;
+use reviews::Question;
 
 /// Everything that could grow with a request is bounded here.
 pub const LIMITS: Limits = Limits {
@@ -73,6 +81,9 @@ pub struct Options {
     pub ranges: Ranges,
     /// Who clients from the network are, and what they may do.
     pub security: Security,
+    /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
+    /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
+    pub has_cluster_objects: bool,
 }
 
 /// Why a server does not start.
@@ -99,7 +110,7 @@ impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
-        Options { ranges, security: Security::default() }
+        Options { ranges, security: Security::default(), has_cluster_objects: false }
     }
 }
 
@@ -110,11 +121,15 @@ impl Server {
     }
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
-        let access = Access::new(&options.security, &store)?;
+        let access = Access::new(&options.security, &store).await?;
         let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
         let server = Server { store, catalog, access, options, settling };
         server.load_definitions().await?;
-        Ok(Arc::new(server))
+        let server = Arc::new(server);
+        if server.options.has_cluster_objects {
+            server.keep_cluster_objects().await?;
+        }
+        Ok(server)
     }
 
     /// For clients in the same process: whoever can call it may do everything.
@@ -142,6 +157,14 @@ impl Server {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
+            Verb::Create if let Some(question) = Question::of(&asked) => {
+                let review = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.review(&asked, question, review).await?))
+            }
+            Verb::Create if asked.is_for_token() => {
+                let request = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.issue_token(&asked, request).await?))
+            }
             Verb::Create => {
                 let object = asked.object(body).await?;
                 let written = self.create(&asked, object).await?;

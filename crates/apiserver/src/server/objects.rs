@@ -8,7 +8,7 @@ use super::list::List;
 use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Server, names, timestamp};
 use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
-use crate::kinds::defaults;
+use crate::kinds::rbac;
 use crate::patch::{self, PatchError};
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal};
@@ -69,12 +69,14 @@ impl Server {
         let fields = object["metadata"].as_object_mut().map(std::mem::take).unwrap_or_default();
         object["metadata"] = Value::Object(asked.metadata_of_new(fields));
         if asked.served.has_status()
+            && !asked.keeps_status()
             && let Some(object) = object.as_object_mut()
         {
             object.remove("status");
         }
         asked.completed(&mut object, None)?;
-        let object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
+        let mut object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
+        asked.begin_built_in(&mut object);
         self.write(asked, object, None, warnings).await
     }
 
@@ -126,6 +128,7 @@ impl Server {
         let live = found.as_ref().map(|(object, _)| object);
         let applied = asked.field_owner().apply(live, config, manager, force, Utc::now());
         let mut object = applied.map_err(|error| asked.refused_apply(&error))?;
+        asked.complete_built_in(&mut object);
         match &found {
             Some((old, revision)) => {
                 asked.carried_over(&mut object, old);
@@ -141,6 +144,7 @@ impl Server {
                 fields.extend(managed.map(|managed| ("managedFields".to_owned(), managed)));
                 object["metadata"] = Value::Object(fields);
                 asked.completed(&mut object, None)?;
+                asked.begin_built_in(&mut object);
                 self.write(asked, object, None, Vec::new()).await
             }
         }
@@ -161,6 +165,7 @@ impl Server {
         asked.require_same(&new["metadata"]["uid"], &old["metadata"]["uid"], "UID")?;
         asked.carried_over(&mut new, old);
         let mut new = asked.field_owner().update(Some(old), new, &asked.field_manager(), Utc::now());
+        asked.carry_built_in(&mut new, old);
         asked.completed(&mut new, Some(old))?;
         self.write(asked, new, Some((old, revision)), warnings).await
     }
@@ -180,6 +185,7 @@ impl Server {
                 return Ok(Written { object, is_new: false, warnings });
             }
         }
+        self.refuse_escalation(asked, &object, old.map(|(old, _)| old)).await?;
         let is_new = old.is_none();
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = asked.served.key(asked.namespace.as_deref(), &name);
@@ -285,7 +291,7 @@ impl Asked {
     }
 
     /// The object of a body, which must be of the kind and in the place that the path names.
-    fn decoded(&self, mut object: Value) -> Result<Value, Refusal> {
+    pub(super) fn decoded(&self, mut object: Value) -> Result<Value, Refusal> {
         let resource = &self.served.resource;
         let Some(fields) = object.as_object_mut() else {
             return Err(Refusal::bad_request("the object provided is unrecognized: it is no JSON object"));
@@ -321,13 +327,6 @@ impl Asked {
         self.complete_definition(&mut object);
         self.complete_built_in(&mut object);
         Ok(object)
-    }
-
-    /// Fills in what a built-in kind has when nobody says otherwise.
-    fn complete_built_in(&self, object: &mut Value) {
-        if self.served.schema.is_none() {
-            defaults::complete(object, &self.served.api_version, &self.served.resource.kind);
-        }
     }
 
     /// Takes away what the schema does not know; the warnings say what.
@@ -420,6 +419,7 @@ impl Asked {
     fn completed(&self, object: &mut Value, old: Option<&Value>) -> Result<(), Refusal> {
         let resource = &self.served.resource;
         let mut errors: Vec<FieldError> = match old {
+            None if resource.group == rbac::GROUP => Vec::new(),
             None => metadata::validate(object, resource.is_namespaced),
             Some(old) => {
                 object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
@@ -428,6 +428,10 @@ impl Asked {
         };
         if self.served.is_definition() {
             errors.extend(self.completed_definition(object, old));
+        }
+        if resource.group == rbac::GROUP {
+            rbac::default(object);
+            errors.extend(rbac::errors(object, old));
         }
         if let Some(schema) = &self.served.schema {
             schema.default(object);

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::LIMITS;
 use super::catalog::{Kinds, Served};
+use crate::auth::Identity;
 use crate::codec::{self, Answer, Expected, Media, Shape};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
@@ -31,6 +32,7 @@ pub(super) struct Asked {
     /// How the answer is wanted.
     pub(super) answer: Answer,
     pub(super) content_type: String,
+    pub(super) user: Identity,
     /// What is unknown or there twice in the body, in words.
     pub(super) strict: Vec<String>,
     user_agent: String,
@@ -91,6 +93,8 @@ impl Asked {
             answer,
             content_type: text_of(header::CONTENT_TYPE),
             strict: Vec::new(),
+            // Who asks inside the process may do everything.
+            user: parts.extensions.get().cloned().unwrap_or_else(Identity::admin),
             user_agent: text_of(header::USER_AGENT),
         };
         asked.check()?;

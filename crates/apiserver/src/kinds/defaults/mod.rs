@@ -43,7 +43,7 @@ pub fn complete(object: &mut Value, api_version: &str, kind: &str) {
         }
         ("networking.k8s.io", "IngressClass") => {
             within(object, "spec", |spec| {
-                within(spec, "parameters", |it| fill(it, "scope", json!("Cluster")))
+                within(spec, "parameters", |it| fill(it, "scope", json!("Cluster")));
             });
         }
         ("networking.k8s.io", "NetworkPolicy") => within(object, "spec", cluster::network_policy),
