@@ -23,6 +23,8 @@ pub mod admission;
 pub mod apply;
 pub mod auth;
 pub mod builtin;
+pub mod client;
+pub mod conversion;
 pub mod definition;
 pub mod discovery;
 pub mod kinds;

@@ -48,6 +48,31 @@ pub struct Target<'a> {
 }
 
 impl Reason {
+    const ALL: [Reason; 17] = [
+        Reason::AlreadyExists,
+        Reason::BadRequest,
+        Reason::Conflict,
+        Reason::Expired,
+        Reason::Forbidden,
+        Reason::Gone,
+        Reason::InternalError,
+        Reason::Invalid,
+        Reason::MethodNotAllowed,
+        Reason::NotAcceptable,
+        Reason::NotFound,
+        Reason::RequestEntityTooLarge,
+        Reason::ServiceUnavailable,
+        Reason::Timeout,
+        Reason::TooManyRequests,
+        Reason::Unauthorized,
+        Reason::UnsupportedMediaType,
+    ];
+
+    /// The reason of somebody else's Status; one that is not known is none.
+    pub fn of(text: &str) -> Reason {
+        Reason::ALL.into_iter().find(|reason| reason.as_str() == text).unwrap_or(Reason::None)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::None => "",
@@ -129,6 +154,13 @@ impl Refusal {
 
     pub fn unauthorized() -> Refusal {
         Refusal::new(401, Reason::Unauthorized, "Unauthorized")
+    }
+
+    /// Something that went wrong on this side.
+    pub fn internal(error: &str) -> Refusal {
+        let message = format!("Internal error occurred: {error}");
+        let details = Map::from_iter([("causes".to_owned(), json!([{"message": error}]))]);
+        Refusal { details, ..Refusal::new(500, Reason::InternalError, message) }
     }
 
     pub fn bad_request(message: impl Into<String>) -> Refusal {

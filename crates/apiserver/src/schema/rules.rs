@@ -108,6 +108,14 @@ impl RuleVerdict {
     }
 }
 
+/// Whether an expression uses only these variables, of which nothing is known, and functions that exist.
+pub(super) fn check_names(program: &Program, variables: &[&str]) -> Result<(), RuleError> {
+    cel::with_functions(|functions| {
+        let scope = variables.iter().map(|&name| (name, Known::Nothing)).collect();
+        Names { functions, scope }.expression(program.expression()).map(|_| ())
+    })
+}
+
 /// The type of an expression's value as far as it is plain; an error if it uses names that are not there.
 fn type_of(
     program: &Program,
@@ -220,7 +228,7 @@ impl Rule {
 const PARSER_STACK_BYTES: usize = 512 << 20;
 
 /// Parses apart from the caller's stack, and lets through only what can be evaluated on it.
-fn compile(source: &str) -> Result<Program, RuleError> {
+pub(super) fn compile(source: &str) -> Result<Program, RuleError> {
     if source.len() > LIMITS.rule_bytes {
         return Err(RuleError::TooLong);
     }
