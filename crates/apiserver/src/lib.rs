@@ -8,6 +8,7 @@
 //! * [`resource`], [`builtin`], [`discovery`]: what is served, and how clients find out;
 //! * [`openapi`]: the fields of what is served, for clients that explain them or check before they send;
 //! * [`kinds`]: what is decided about single built-in kinds, Services above all;
+//! * [`types`], [`codec`]: what the fields of built-in kinds are, and what a body holds, whichever way it is written;
 //! * [`path`], [`selector`]: what a request asks for;
 //! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
 //! * [`status`], [`table`]: what it is answered with.
@@ -25,6 +26,7 @@ pub mod auth;
 pub mod builtin;
 pub mod client;
 pub mod conversion;
+pub mod codec;
 pub mod definition;
 pub mod discovery;
 pub mod kinds;
@@ -39,3 +41,4 @@ pub mod server;
 pub mod status;
 pub mod store;
 pub mod table;
+pub mod types;

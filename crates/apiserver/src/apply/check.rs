@@ -4,7 +4,7 @@ use super::path::Step;
 use super::print::Numbers;
 use super::set::FieldSet;
 use super::typed::{Choice, NO_TYPE, Problems, Shape, as_list, as_map, item_step, printed, scalar_problem};
-use super::types::{ListOf, MapOf, TypeId, Typed};
+use crate::types::{ListOf, MapOf, TypeId, Typed};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

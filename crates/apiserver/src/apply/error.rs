@@ -79,7 +79,7 @@ fn conflict_message(conflicts: &[Conflict]) -> String {
 
 /// How an object is called in an error: `namespace/name; group/version, Kind=Kind`.
 pub(crate) fn describe(object: &serde_json::Value) -> String {
-    let metadata = super::types::metadata(object);
+    let metadata = crate::types::metadata(object);
     let text = |name| metadata.and_then(|metadata| metadata.get(name)?.as_str()).unwrap_or_default();
     let of = |name| object.get(name).and_then(serde_json::Value::as_str).unwrap_or_default();
     format!("{}/{}; {}", text("namespace"), text("name"), kind(of("apiVersion"), of("kind")))

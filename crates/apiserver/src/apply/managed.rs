@@ -2,8 +2,8 @@
 
 use super::fields_v1;
 use super::set::FieldSet;
-use super::types;
 use crate::schema::text;
+use crate::types;
 use chrono::{DateTime, Datelike, Timelike, Utc};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

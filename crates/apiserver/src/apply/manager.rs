@@ -3,10 +3,10 @@
 use super::error::{self, ApplyError};
 use super::managed::{self, Managed, ManagerId, Operation, Owned};
 use super::set::FieldSet;
-use super::types::{self, Types};
 use super::updater::{self, Conflict, Failure, Updater};
 use super::{LIMITS, Versions, check, compare};
 use crate::schema::text;
+use crate::types::{self, Types};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;

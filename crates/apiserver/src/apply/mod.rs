@@ -17,7 +17,6 @@ mod check;
 mod compare;
 mod error;
 mod fields_v1;
-mod kinds;
 mod managed;
 mod manager;
 mod merge;
@@ -26,15 +25,14 @@ pub(crate) mod print;
 mod reconcile;
 mod set;
 mod typed;
-pub(crate) mod types;
 mod updater;
 
+pub use crate::types::Types;
 pub use error::{ApplyError, Cause, uid_mismatch_message};
 pub use managed::{ManagerId, Operation, keep_times_of_unchanged, managed_fields_error};
 pub use manager::FieldManager;
 pub use path::{Scalar, Step};
 pub use set::{FieldPath, FieldSet};
-pub use types::Types;
 pub use updater::Conflict;
 
 use serde_json::Value;

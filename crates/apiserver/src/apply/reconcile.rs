@@ -4,7 +4,7 @@
 use super::path::Step;
 use super::set::FieldSet;
 use super::typed::{Choice, Shape};
-use super::types::{TypeId, Typed};
+use crate::types::{TypeId, Typed};
 
 pub(crate) fn reconcile(typed: Typed<'_>, set: &FieldSet) -> FieldSet {
     let mut walk = Walk { path: Vec::new(), whole: FieldSet::default() };

@@ -2,7 +2,7 @@
 //! A set knows no object; that a field is in a set says nothing about the fields inside it.
 
 use super::path::Step;
-use super::types::{TypeId, Typed};
+use crate::types::{TypeId, Typed};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

@@ -2,7 +2,7 @@
 
 use super::path::{Scalar as Key, Step};
 use super::print::{self, Numbers};
-use super::types::{Atom, Identity, ListOf, MapOf, Scalar, Typed};
+use crate::types::{Atom, Identity, ListOf, MapOf, Scalar, Typed};
 use serde_json::{Map, Value};
 use std::fmt;
 

@@ -6,8 +6,8 @@ mod lists;
 use super::PatchError;
 use crate::apply::Types;
 use crate::apply::print::{self, Numbers};
-use crate::apply::types::{PatchRule, TypeId, Typed};
 use crate::schema::text;
+use crate::types::{PatchRule, TypeId, Typed};
 use serde_json::{Map, Value};
 use std::collections::HashSet;
 

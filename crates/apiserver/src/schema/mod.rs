@@ -47,6 +47,7 @@ pub use parse::{SchemaError, SchemaProblem};
 pub(crate) use pattern::problem as pattern_problem;
 pub use rules::RuleError;
 pub(crate) use rules::RuleVerdict;
+pub(crate) use time::error as time_error;
 
 use correlate::Correlated;
 use node::Node;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 const LAYOUT: &str = "2006-01-02T15:04:05Z07:00";
 
 /// Why a text is no time; nothing if it is one.
-pub(super) fn error(text: &str) -> Option<String> {
+pub(crate) fn error(text: &str) -> Option<String> {
     let problem = Reader { rest: text }.time().err()?;
     let text = quote(text);
     Some(match problem {

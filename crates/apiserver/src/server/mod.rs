@@ -15,6 +15,8 @@ mod respond;
 mod watching;
 
 #[cfg(test)]
+mod body_tests;
+#[cfg(test)]
 mod definition_tests;
 #[cfg(test)]
 mod tests;
@@ -135,34 +137,37 @@ impl Server {
         }
     }
 
-    async fn resource(&self, asked: Asked, body: Body) -> Result<Response, Refusal> {
+    async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
         match asked.verb {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
             Verb::Create => {
-                let written = self.create(&asked, request::json_body(body).await?).await?;
+                let object = asked.object(body).await?;
+                let written = self.create(&asked, object).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Update => {
-                let written = self.update(&asked, request::json_body(body).await?).await?;
+                let object = asked.object(body).await?;
+                let written = self.update(&asked, object).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
-                let written = self.patch(&asked, request::json_body(body).await?).await?;
+                let patch = asked.patch(body).await?;
+                let written = self.patch(&asked, patch).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
             Verb::Delete => {
-                let options = request::optional_json_body(body).await?;
+                let options = asked.delete_options(body).await?;
                 let deleted = self.delete(&asked, &options).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::deleted(&asked, &deleted))
             }
             Verb::DeleteCollection => {
-                let options = request::optional_json_body(body).await?;
+                let options = asked.delete_options(body).await?;
                 let deleted = self.delete_collection(&asked, &options).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::list(&asked, &deleted))

@@ -323,8 +323,10 @@ impl Asked {
 
     /// Takes away what the schema does not know; the warnings say what.
     fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
-        let Some(schema) = &self.served.schema else { return Ok(Vec::new()) };
-        let unknown: Vec<String> = schema.prune(object).iter().map(ToString::to_string).collect();
+        let mut unknown = self.strict.clone();
+        if let Some(schema) = &self.served.schema {
+            unknown.extend(schema.prune(object).iter().map(ToString::to_string));
+        }
         match self.field_validation() {
             FieldValidation::Strict if !unknown.is_empty() => {
                 let resource = &self.served.resource;

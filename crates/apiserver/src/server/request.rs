@@ -10,11 +10,13 @@ use serde_json::Value;
 
 use super::LIMITS;
 use super::catalog::{Kinds, Served};
+use crate::codec::{self, Answer, Expected, Media};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Reason, Refusal, Target};
 use crate::table::IncludeObject;
+use crate::types::Types;
 
 /// What is asked, and of which kind.
 #[derive(Debug, Clone)]
@@ -25,9 +27,11 @@ pub(super) struct Asked {
     pub(super) name: Option<String>,
     pub(super) subresource: Option<String>,
     pub(super) query: BTreeMap<String, String>,
-    /// Whether the answer is wanted as a table.
-    pub(super) as_table: bool,
+    /// How the answer is wanted.
+    pub(super) answer: Answer,
     pub(super) content_type: String,
+    /// What is unknown or there twice in the body, in words.
+    pub(super) strict: Vec<String>,
     user_agent: String,
 }
 
@@ -74,8 +78,9 @@ impl Asked {
             name: owned(&path.name),
             subresource: owned(&path.subresource),
             query,
-            as_table: text_of(header::ACCEPT).split(',').any(|media| media.contains("as=Table")),
+            answer: Answer::of(&text_of(header::ACCEPT)).ok_or_else(not_acceptable)?,
             content_type: text_of(header::CONTENT_TYPE),
+            strict: Vec::new(),
             user_agent: text_of(header::USER_AGENT),
         };
         asked.check()?;
@@ -165,6 +170,14 @@ impl Asked {
         }
     }
 
+    /// Whether people read the answer: they say so, or their program is known to show it to them.
+    pub(super) fn is_pretty(&self) -> bool {
+        match self.parameter("pretty") {
+            Some(value) => matches!(value, "1" | "t" | "T" | "true" | "True" | "TRUE"),
+            None => ["curl", "Wget", "Mozilla/5.0"].iter().any(|agent| self.user_agent.starts_with(agent)),
+        }
+    }
+
     pub(super) fn include_object(&self) -> IncludeObject {
         match self.parameter("includeObject") {
             Some("None") => IncludeObject::None,
@@ -185,26 +198,76 @@ impl Asked {
     }
 }
 
+fn not_acceptable() -> Refusal {
+    let message = format!("only the following media types are accepted: {}", MEDIA[..2].join(", "));
+    Refusal::new(406, Reason::NotAcceptable, message)
+}
+
 fn not_allowed() -> Refusal {
     let message = "the server does not allow this method on the requested resource";
     Refusal::new(405, Reason::MethodNotAllowed, message)
 }
 
-/// The body as JSON.
-pub(super) async fn json_body(body: Body) -> Result<Value, Refusal> {
-    let bytes = bytes(body).await?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Refusal::bad_request(format!("the object provided is unrecognized (must be of type JSON): {error}"))
-    })
+/// What a body is that has no type: 415.
+fn unsupported_media(accepted: &[&str]) -> Refusal {
+    let message = format!(
+        "the body of the request was in an unknown format - accepted media types include: {}",
+        accepted.join(", ")
+    );
+    Refusal::new(415, Reason::UnsupportedMediaType, message)
 }
 
-/// The body as JSON, if there is one.
-pub(super) async fn optional_json_body(body: Body) -> Result<Value, Refusal> {
-    let bytes = bytes(body).await?;
-    if bytes.is_empty() {
-        return Ok(Value::Null);
+const MEDIA: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+impl Asked {
+    /// The object that is sent, and what is unknown or there twice in it.
+    pub(super) async fn object(&mut self, body: Body) -> Result<Value, Refusal> {
+        let is_built_in = self.served.schema.is_none();
+        let accepted = if is_built_in { &MEDIA[..] } else { &MEDIA[..2] };
+        let media = Media::of(&self.content_type).filter(|media| is_built_in || *media != Media::Protobuf);
+        let media = media.ok_or_else(|| unsupported_media(accepted))?;
+        let bytes = bytes(body).await?;
+        let (api_version, kind) = self.kind_of_body();
+        let types = Types::of_built_in(&api_version, &kind).filter(|_| is_built_in);
+        let expected = Expected { api_version: &api_version, kind: &kind, types: types.as_ref() };
+        let body = codec::decode(media, &bytes, expected);
+        let body = body.map_err(|error| Refusal::bad_request(error.to_string()))?;
+        self.strict = body.strict;
+        Ok(body.value)
     }
-    serde_json::from_slice(&bytes).map_err(|error| Refusal::bad_request(error.to_string()))
+
+    /// What is read and written at the endpoint.
+    fn kind_of_body(&self) -> (String, String) {
+        let resource = &self.served.resource;
+        let name = self.subresource.as_deref();
+        let part = resource.subresources.iter().find(|part| Some(&*part.name) == name);
+        match part.and_then(|part| part.kind.as_ref()) {
+            Some((group, version, kind)) => (format!("{group}/{version}"), kind.clone()),
+            None => (resource.api_version(), resource.kind.clone()),
+        }
+    }
+
+    /// The patch that is sent: YAML only if it is one to apply.
+    pub(super) async fn patch(&self, body: Body) -> Result<Value, Refusal> {
+        let bytes = bytes(body).await?;
+        let read = if self.content_type.starts_with("application/apply-patch+yaml") {
+            codec::parse_yaml(&bytes).map_err(|error| format!("error decoding YAML: {error}"))
+        } else {
+            codec::parse(&bytes).map(|parsed| parsed.value).map_err(|error| error.to_string())
+        };
+        read.map_err(Refusal::bad_request)
+    }
+
+    /// How to delete, if that is said.
+    pub(super) async fn delete_options(&self, body: Body) -> Result<Value, Refusal> {
+        let bytes = bytes(body).await?;
+        if bytes.is_empty() {
+            return Ok(Value::Null);
+        }
+        let media = Media::of(&self.content_type).ok_or_else(|| unsupported_media(&MEDIA))?;
+        let options = codec::decode_options(media, &bytes, "DeleteOptions");
+        options.map(|body| body.value).map_err(|error| Refusal::bad_request(error.to_string()))
+    }
 }
 
 async fn bytes(body: Body) -> Result<bytes::Bytes, Refusal> {

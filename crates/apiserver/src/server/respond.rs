@@ -11,6 +11,7 @@ use super::list::List;
 use super::objects::{Written, is_held};
 use super::request::Asked;
 use super::timestamp_secs;
+use crate::codec::{self, Shape};
 use crate::discovery;
 use crate::openapi::{Described, v2, v3};
 use crate::path::Target;
@@ -19,20 +20,21 @@ use crate::status::Refusal;
 use crate::table;
 
 const JSON: &str = "application/json";
+const YAML: &str = "application/yaml";
 
 pub(super) fn refusal(refusal: &Refusal) -> Response {
     json(&refusal.to_json(), refusal.code, &[])
 }
 
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {
-    json(&shown(asked, object), 200, &deprecation(asked))
+    answer(asked, &shown(asked, object), 200, &deprecation(asked))
 }
 
 pub(super) fn written(asked: &Asked, written: &Written) -> Response {
     let mut warnings = deprecation(asked);
     warnings.extend(written.warnings.iter().cloned());
     let code = if written.is_new { 201 } else { 200 };
-    json(&shown(asked, &written.object), code, &warnings)
+    answer(asked, &shown(asked, &written.object), code, &warnings)
 }
 
 /// The object while a finalizer holds it, and of the kinds that say so; else that it is gone.
@@ -49,36 +51,49 @@ pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
         details["group"] = resource.group.as_str().into();
     }
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
-    json(&status, 200, &deprecation(asked))
+    answer(asked, &status, 200, &deprecation(asked))
 }
 
 pub(super) fn list(asked: &Asked, list: &List) -> Response {
     let resource = &asked.served.resource;
-    let body = if asked.as_table {
-        table::render(
-            &asked.served.columns,
-            &list.items,
-            &list.metadata,
-            asked.include_object(),
-            timestamp_secs(),
-        )
-    } else {
-        json!({
+    let body = match asked.answer.shape {
+        Shape::Object => json!({
             "kind": resource.list_kind(), "apiVersion": resource.api_version(),
             "metadata": list.metadata, "items": list.items,
-        })
+        }),
+        Shape::Table(version) => table_of(asked, &list.items, &list.metadata, version),
+        Shape::Metadata(version) => {
+            let items: Vec<Value> = list.items.iter().map(|object| metadata_of(object, version)).collect();
+            json!({
+                "kind": "PartialObjectMetadataList", "apiVersion": version,
+                "metadata": list.metadata, "items": items,
+            })
+        }
     };
-    json(&body, 200, &deprecation(asked))
+    answer(asked, &body, 200, &deprecation(asked))
 }
 
-/// The object, or the table of it that was asked for.
+/// The object, or what of it was asked for.
 pub(super) fn shown(asked: &Asked, object: &Value) -> Value {
-    if !asked.as_table {
-        return object.clone();
+    match asked.answer.shape {
+        Shape::Object => object.clone(),
+        Shape::Table(version) => {
+            let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+            table_of(asked, std::slice::from_ref(object), &metadata, version)
+        }
+        Shape::Metadata(version) => metadata_of(object, version),
     }
-    let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
-    let objects = std::slice::from_ref(object);
-    table::render(&asked.served.columns, objects, &metadata, asked.include_object(), timestamp_secs())
+}
+
+fn table_of(asked: &Asked, objects: &[Value], metadata: &Value, version: &str) -> Value {
+    let (columns, include) = (&asked.served.columns, asked.include_object());
+    let mut table = table::render(columns, objects, metadata, include, timestamp_secs());
+    table["apiVersion"] = version.into();
+    table
+}
+
+fn metadata_of(object: &Value, version: &str) -> Value {
+    json!({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": object["metadata"]})
 }
 
 pub(super) fn stream(body: Body) -> Response {
@@ -131,6 +146,21 @@ fn described(kinds: &Kinds) -> Vec<Described<'_>> {
 
 fn deprecation(asked: &Asked) -> Vec<String> {
     asked.served.deprecation.iter().cloned().collect()
+}
+
+/// The body in the format that was asked for.
+fn answer(asked: &Asked, body: &Value, code: u16, warnings: &[String]) -> Response {
+    if asked.answer.is_yaml
+        && let Ok(text) = codec::to_yaml(body)
+    {
+        return respond(Body::from(text), code, YAML, warnings);
+    }
+    if asked.is_pretty()
+        && let Ok(text) = serde_json::to_string_pretty(body)
+    {
+        return respond(Body::from(text), code, JSON, warnings);
+    }
+    json(body, code, warnings)
 }
 
 fn json(body: &Value, code: u16, warnings: &[String]) -> Response {

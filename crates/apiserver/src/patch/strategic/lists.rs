@@ -2,8 +2,8 @@
 
 use super::{DIRECTIVE, merge_map, no_merge_key, unknown_directive, without_directives, wrong_type};
 use crate::apply::print::{self, Numbers};
-use crate::apply::types::{PatchRule, Typed};
 use crate::patch::PatchError;
+use crate::types::{PatchRule, Typed};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 

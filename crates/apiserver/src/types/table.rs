@@ -1,9 +1,7 @@
 //! The built-in kinds, read from the table beside this file.
 //! Only shapes: what their values mean is no concern of this crate.
 
-use super::types::{
-    Arena, Atom, Builder, Field, Identity, MapOf, PatchRule, Presence, Scalar, TypeId, Types,
-};
+use super::{Arena, Atom, Builder, Field, Form, Identity, MapOf, PatchRule, Presence, Scalar, TypeId, Types};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -12,7 +10,8 @@ static TABLE: &str = include_str!("kinds.txt");
 
 static KINDS: LazyLock<Kinds> = LazyLock::new(|| {
     let mut builder = Builder::new();
-    let (_, kinds) = add_all(&mut builder, |_| true);
+    let (names, kinds) = add_all(&mut builder, |_| true);
+    builder.schema = names.get("JSONSchemaProps").copied().unwrap_or(TypeId::DEDUCED);
     Kinds { arena: builder.finish(), kinds }
 });
 
@@ -52,6 +51,12 @@ impl Types {
 
 fn normalise(arena: &Arena, id: TypeId, value: &mut Value) {
     let atom = arena.atom(id);
+    if atom.form.holds_schemas() {
+        return match value {
+            Value::Array(items) => items.iter_mut().for_each(|item| normalise(arena, arena.schema, item)),
+            value => normalise(arena, arena.schema, value),
+        };
+    }
     match value {
         Value::Object(fields) => {
             let Some(map) = &atom.map else { return };
@@ -170,16 +175,18 @@ impl Reader<'_> {
         map.atomic = line.atomic;
         for field in line.fields.split_ascii_whitespace() {
             if let Some((name, rest)) = field.split_once(':') {
-                let field = self.field(rest);
+                let (path, text) = numbers(rest);
+                let field = self.field(text);
+                map.numbered.insert(&path, name, field.type_id);
                 map.fields.insert(name.to_owned(), field);
             }
         }
         if let Some(id) = self.names.get(line.name) {
-            self.builder.set(*id, Atom::map(map));
+            self.builder.set(*id, Atom::map(map).written(Form::Struct));
         }
     }
 
-    fn field(&mut self, text: &str) -> Field {
+    fn field(&mut self, text: &'static str) -> Field {
         let (text, patch) = match text.split_once('~') {
             Some((text, rule)) => (text, patch_rule(rule)),
             None => (text, PatchRule::default()),
@@ -196,32 +203,78 @@ impl Reader<'_> {
         Field { type_id: self.type_of(text), default, presence, patch }
     }
 
-    fn type_of(&mut self, text: &str) -> TypeId {
+    fn type_of(&mut self, text: &'static str) -> TypeId {
         if let Some(whole) = text.strip_suffix('!') {
             let original = self.type_of(whole);
             let copy = self.builder.add(Atom::default());
             self.whole.push((copy, original));
             return copy;
         }
-        if let Some(element) = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')) {
-            let element = if element == "?" { TypeId::DEDUCED } else { self.type_of(element) };
-            return self.builder.add(Atom::map(MapOf::of(element)));
-        }
-        if let Some((element, identity)) = text.strip_prefix('[').and_then(|text| text.rsplit_once(']')) {
-            let element = self.type_of(element);
-            return self.builder.add(Atom::list(element, identity_of(identity)));
-        }
-        let scalar = match text {
-            "s" => Scalar::String,
-            "n" => Scalar::Numeric,
-            "b" => Scalar::Boolean,
-            "u" => Scalar::Untyped,
-            "?" => return TypeId::UNTYPED,
-            "*" => return TypeId::DEDUCED,
-            name => return self.names.get(name).copied().unwrap_or(TypeId::DEDUCED),
+        let (text, go_name) = match text.rsplit_once('\'') {
+            Some((text, name)) if !name.contains([']', '>']) => (text, Some(name)),
+            _ => (text, None),
         };
-        self.builder.add(Atom::scalar(scalar))
+        let atom = if let Some(element) = text.strip_prefix('<').and_then(|text| text.strip_suffix('>')) {
+            let element = if element == "?" { TypeId::DEDUCED } else { self.type_of(element) };
+            let form = match go_name {
+                Some(FIELDS) => Form::Raw,
+                Some(NOTHING) => Form::Struct,
+                _ => Form::Map,
+            };
+            Atom::map(MapOf::of(element)).written(form)
+        } else if let Some((element, identity)) =
+            text.strip_prefix('[').and_then(|text| text.rsplit_once(']'))
+        {
+            let element = self.type_of(element);
+            let form = if go_name == Some(BOXED) { Form::BoxedList } else { Form::List };
+            Atom::list(element, identity_of(identity)).written(form)
+        } else {
+            match scalar(text) {
+                Some((scalar, form)) => Atom::scalar(scalar).written(form),
+                None if text == "?" => self.builder.get(TypeId::UNTYPED).clone().written(Form::Raw),
+                None if text == "*" => self.builder.get(TypeId::DEDUCED).clone().written(any_form(go_name)),
+                None => return self.names.get(text).copied().unwrap_or(TypeId::DEDUCED),
+            }
+        };
+        self.builder.add(Atom { go_name, ..atom })
     }
+}
+
+/// The names of the types that are written unlike others of their form.
+const FIELDS: &str = "FieldsV1";
+const NOTHING: &str = "CustomResourceSubresourceStatus";
+const BOXED: &str = "ExtraValue";
+
+fn scalar(text: &str) -> Option<(Scalar, Form)> {
+    Some(match text {
+        "s" => (Scalar::String, Form::String),
+        "y" => (Scalar::String, Form::Bytes),
+        "b" => (Scalar::Boolean, Form::Bool),
+        "i" => (Scalar::Numeric, Form::Int32),
+        "l" => (Scalar::Numeric, Form::Int64),
+        "f" => (Scalar::Numeric, Form::Double),
+        "q" => (Scalar::Untyped, Form::Quantity),
+        "x" => (Scalar::Untyped, Form::IntOrString),
+        "t" => (Scalar::Untyped, Form::Time),
+        "m" => (Scalar::Untyped, Form::MicroTime),
+        _ => return None,
+    })
+}
+
+fn any_form(go_name: Option<&str>) -> Form {
+    match go_name {
+        Some("JSONSchemaPropsOrBool") => Form::SchemaOrBool,
+        Some("JSONSchemaPropsOrArray") => Form::SchemaOrArray,
+        Some("JSONSchemaPropsOrStringArray") => Form::SchemaOrStrings,
+        _ => Form::Raw,
+    }
+}
+
+/// The numbers that lead to a field, and what follows them.
+fn numbers(text: &str) -> (Vec<u32>, &str) {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (path, rest) = text.split_at(end);
+    (path.split('.').filter_map(|number| number.parse().ok()).collect(), rest)
 }
 
 /// `{}` for a set, `{a,b}` for a list by keys, nothing for a list as a whole.
@@ -259,9 +312,10 @@ mod tests {
         for line in TABLE.lines().filter_map(Line::parse) {
             for field in line.fields.split_ascii_whitespace() {
                 let (_, text) = field.split_once(':').expect("a field has a type");
-                let text = text.split(['~', '=', '+', '-', '!', '{']).next().unwrap_or_default();
+                let (_, text) = numbers(text);
+                let text = text.split(['~', '=', '+', '-', '!', '{', '\'']).next().unwrap_or_default();
                 let name = text.trim_matches(['[', ']', '<', '>']);
-                let primitive = ["s", "n", "b", "u", "*", "?"].contains(&name);
+                let primitive = scalar(name).is_some() || ["*", "?"].contains(&name);
                 assert!(primitive || names.contains(&name), "{}: {field}", line.name);
             }
         }

@@ -1,0 +1,65 @@
+//! What differs between two answers, place by place.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::normal::Normal;
+use crate::pointer::below;
+
+/// One place at which the answers differ; `None` where there is nothing.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Difference {
+    pub pointer: String,
+    pub expected: Option<Value>,
+    pub got: Option<Value>,
+}
+
+pub fn answers(expected: &Normal, got: &Normal) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let [expected, got] = [expected, got].map(|normal| serde_json::to_value(normal).unwrap_or_default());
+    values("", Some(&expected), Some(&got), &mut differences);
+    differences
+}
+
+fn values(pointer: &str, expected: Option<&Value>, got: Option<&Value>, found: &mut Vec<Difference>) {
+    match (expected, got) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            for (key, value) in left {
+                values(&below(pointer, key), Some(value), right.get(key), found);
+            }
+            for (key, value) in right.iter().filter(|(key, _)| !left.contains_key(*key)) {
+                values(&below(pointer, key), None, Some(value), found);
+            }
+        }
+        (Some(Value::Array(left)), Some(Value::Array(right))) => {
+            for index in 0..left.len().max(right.len()) {
+                values(&below(pointer, &index.to_string()), left.get(index), right.get(index), found);
+            }
+        }
+        (left, right) if left == right => {}
+        (left, right) => found.push(Difference {
+            pointer: pointer.to_owned(),
+            expected: left.cloned(),
+            got: right.cloned(),
+        }),
+    }
+}
+
+impl fmt::Display for Difference {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let show = |side: &Option<Value>| match side {
+            None => "nothing".to_owned(),
+            Some(value) => shortened(&value.to_string()),
+        };
+        write!(formatter, "{}: expected {}, got {}", self.pointer, show(&self.expected), show(&self.got))
+    }
+}
+
+fn shortened(text: &str) -> String {
+    const MOST: usize = 700;
+    match text.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
+        None => text.to_owned(),
+    }
+}
