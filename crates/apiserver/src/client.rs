@@ -79,6 +79,14 @@ struct Place {
     roots: Arc<[u8]>,
 }
 
+/// What came back.
+struct Received {
+    code: StatusCode,
+    /// Whether the body is there to be read by people.
+    is_text: bool,
+    body: Bytes,
+}
+
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").finish_non_exhaustive()
@@ -90,12 +98,11 @@ impl Client {
     pub async fn post(&self, endpoint: &Endpoint, body: Bytes, time: Duration) -> Result<Bytes, CallError> {
         let failed = |reason: String| CallError::Failed { url: endpoint.url.clone(), reason };
         let answer = timeout(time, self.exchange(endpoint, body)).await;
-        let (code, body) =
-            answer.map_err(|_| failed("context deadline exceeded".to_owned()))?.map_err(failed)?;
-        if code.is_success() { Ok(body) } else { Err(CallError::Refused(refusal(code, &body))) }
+        let answer = answer.map_err(|_| failed("context deadline exceeded".to_owned()))?.map_err(failed)?;
+        if answer.code.is_success() { Ok(answer.body) } else { Err(CallError::Refused(refusal(&answer))) }
     }
 
-    async fn exchange(&self, endpoint: &Endpoint, body: Bytes) -> Result<(StatusCode, Bytes), String> {
+    async fn exchange(&self, endpoint: &Endpoint, body: Bytes) -> Result<Received, String> {
         let place = Place {
             host: endpoint.host.clone(),
             port: endpoint.port,
@@ -122,7 +129,7 @@ impl Client {
         connection: &mut SendRequest<Body>,
         endpoint: &Endpoint,
         body: Bytes,
-    ) -> Result<(StatusCode, Bytes), String> {
+    ) -> Result<Received, String> {
         let host = match endpoint.port {
             443 => endpoint.server_name.clone(),
             port => format!("{}:{port}", bracketed(&endpoint.server_name)),
@@ -136,8 +143,10 @@ impl Client {
             .map_err(|error| error.to_string())?;
         let response = connection.send_request(request).await.map_err(|error| explain(&error))?;
         let code = response.status();
+        let media = response.headers().get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok());
+        let is_text = media.is_none_or(|media| media.starts_with("text/"));
         let body = axum::body::to_bytes(Body::new(response.into_body()), LIMITS.answer_bytes).await;
-        Ok((code, body.map_err(|_| "http: request body too large".to_owned())?))
+        Ok(Received { code, is_text, body: body.map_err(|_| "http: request body too large".to_owned())? })
     }
 
     fn kept(&self, place: &Place) -> Option<SendRequest<Body>> {
@@ -251,18 +260,19 @@ fn explain(error: &hyper::Error) -> String {
 }
 
 /// What an answer that is none of success says, in the words of a client of the API.
-fn refusal(code: StatusCode, body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body).trim().to_owned();
-    let status: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+fn refusal(answer: &Received) -> String {
+    let text = String::from_utf8_lossy(&answer.body).trim().to_owned();
+    let text = if answer.is_text { text } else { "unknown".to_owned() };
+    let status: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_default();
     if status["kind"] == "Status"
         && let Some(message) = status["message"].as_str()
     {
         return message.to_owned();
     }
-    let known = match code.as_u16() {
+    let known = match answer.code.as_u16() {
         400 => "the server rejected our request for an unknown reason",
         401 => "the server has asked for the client to provide credentials",
-        403 => return if text.is_empty() { "forbidden: unknown".to_owned() } else { text },
+        403 => return format!("forbidden: {text}"),
         404 => "the server could not find the requested resource",
         405 => "the server does not allow this method on the requested resource",
         409 => "the server reported a conflict",

@@ -12,6 +12,8 @@ pub struct Refusal {
     pub message: String,
     /// `details` of the Status; empty if there are none.
     pub details: Map<String, Value>,
+    /// For `Warning` headers.
+    pub warnings: Vec<String>,
 }
 
 /// The `reason` of a Status.
@@ -120,7 +122,7 @@ impl Target<'_> {
 
 impl Refusal {
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Refusal {
-        Refusal { code, reason, message: message.into(), details: Map::new() }
+        Refusal { code, reason, message: message.into(), details: Map::new(), warnings: Vec::new() }
     }
 
     pub fn not_found(target: Target<'_>) -> Refusal {

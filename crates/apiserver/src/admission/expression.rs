@@ -6,7 +6,10 @@ use crate::schema::{FreeExpression, RuleError};
 
 /// A condition, compiled.
 #[derive(Debug)]
-pub struct Expression(FreeExpression);
+pub struct Expression {
+    source: String,
+    compiled: FreeExpression,
+}
 
 /// Why a condition cannot be used, or says nothing about a request.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,11 +22,14 @@ const VARIABLES: [&str; 5] = ["object", "oldObject", "request", "authorizer", "n
 impl Expression {
     pub fn compile(source: &str) -> Result<Expression, ExpressionError> {
         let compiled = FreeExpression::compile(source, &VARIABLES);
-        compiled.map(Expression).map_err(|error: RuleError| ExpressionError(error.located(source, "")))
+        let compiled = compiled.map_err(|error: RuleError| ExpressionError(error.located(source, "")))?;
+        Ok(Expression { source: source.to_owned(), compiled })
     }
 
     /// Whether it is true of these values.
     pub fn holds(&self, variables: &[(&str, &Value)]) -> Result<bool, ExpressionError> {
-        self.0.evaluate(variables).map_err(ExpressionError)
+        self.compiled.evaluate(variables).map_err(|problem| {
+            ExpressionError(format!("expression '{}' resulted in error: {problem}", self.source))
+        })
     }
 }

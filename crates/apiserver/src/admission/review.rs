@@ -77,16 +77,7 @@ pub fn answer(
     uid: &str,
     may_patch: bool,
 ) -> Result<Answer, AnswerError> {
-    let review: Value = serde_json::from_slice(body).map_err(|_| {
-        let text = String::from_utf8_lossy(body);
-        let first = text.trim_start().chars().next().unwrap_or_default();
-        let problem = if body.is_empty() {
-            "unexpected end of JSON input".to_owned()
-        } else {
-            format!("invalid character '{first}' looking for beginning of value")
-        };
-        AnswerError::Unreadable(format!("couldn't get version/kind; json parse error: {problem}"))
-    })?;
+    let review = readable(body)?;
     let response = &review["response"];
     let invalid = |problem: String| Err(AnswerError::Invalid(problem));
     if !response.is_object() {
@@ -104,10 +95,44 @@ pub fn answer(
         }
         patch_form(response, may_patch)?;
     }
-    let warnings = response["warnings"].as_array().into_iter().flatten().map(text).collect();
-    let denied = (response["allowed"] != true).then(|| denial(name, &response["status"]));
+    let warnings: Vec<String> = response["warnings"].as_array().into_iter().flatten().map(text).collect();
+    let mut denied = (response["allowed"] != true).then(|| denial(name, &response["status"]));
+    if let Some(denied) = &mut denied {
+        denied.warnings.clone_from(&warnings);
+    }
     let patch = response["patch"].as_str().filter(|patch| !patch.is_empty() && may_patch && denied.is_none());
     Ok(Answer { patch: patch.map(decoded).transpose()?, denied, warnings })
+}
+
+/// The review in an answer, if it is one.
+fn readable(body: &[u8]) -> Result<Value, AnswerError> {
+    let unreadable = |problem: &str| {
+        Err(AnswerError::Unreadable(format!("couldn't get version/kind; json parse error: {problem}")))
+    };
+    let review: Value = match serde_json::from_slice(body) {
+        Ok(review @ Value::Object(_)) => review,
+        Err(_) if body.trim_ascii_start().starts_with(b"{") => {
+            return unreadable("unexpected end of JSON input");
+        }
+        // A text that is no JSON is YAML, and so a string.
+        _ => {
+            let wanted = r#"struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+            return unreadable(&format!("json: cannot unmarshal string into Go value of type {wanted}"));
+        }
+    };
+    let (api_version, kind) = (&review["apiVersion"], &review["kind"]);
+    let is_known = api_version.is_null() && kind.is_null()
+        || api_version.as_str().is_some_and(|version| version.starts_with("admission.k8s.io/v1"))
+            && kind == "AdmissionReview";
+    if is_known {
+        return Ok(review);
+    }
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Err(AnswerError::Unreadable(format!(
+        "no kind {:?} is registered for version {:?} in scheme \"pkg/runtime/scheme.go:111\"",
+        text(kind),
+        text(api_version)
+    )))
 }
 
 fn patch_form(response: &Value, may_patch: bool) -> Result<(), AnswerError> {

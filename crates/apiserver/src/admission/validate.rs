@@ -14,7 +14,7 @@ const OPERATIONS: [&str; 5] = ["*", "CONNECT", "CREATE", "DELETE", "UPDATE"];
 
 /// Fills in what a client may leave out.
 pub fn complete(configuration: &mut Value, is_mutating: bool) {
-    let Some(webhooks) = configuration["webhooks"].as_array_mut() else { return };
+    let Some(webhooks) = configuration.get_mut("webhooks").and_then(Value::as_array_mut) else { return };
     for webhook in webhooks.iter_mut().filter(|webhook| webhook.is_object()) {
         let mut default = |field: &str, value: Value| {
             if webhook[field].is_null() {
@@ -29,11 +29,12 @@ pub fn complete(configuration: &mut Value, is_mutating: bool) {
         if is_mutating {
             default("reinvocationPolicy", "Never".into());
         }
-        let service = &mut webhook["clientConfig"]["service"];
-        if service.is_object() && service["port"].is_null() {
+        let service = webhook.pointer_mut("/clientConfig/service");
+        if let Some(service) = service.filter(|service| service.is_object() && service["port"].is_null()) {
             service["port"] = 443.into();
         }
-        for rule in webhook["rules"].as_array_mut().into_iter().flatten().filter(|rule| rule.is_object()) {
+        let rules = webhook.get_mut("rules").and_then(Value::as_array_mut).into_iter().flatten();
+        for rule in rules.filter(|rule| rule.is_object()) {
             if rule["scope"].is_null() {
                 rule["scope"] = "*".into();
             }

@@ -11,7 +11,7 @@ fn object(version: &str) -> Value {
 }
 
 /// What becomes of an answer with this response.
-fn answered(response: Value) -> Result<Vec<Value>, String> {
+fn answered(response: &Value) -> Result<Vec<Value>, String> {
     let original = object("v1");
     let question = question(&json!(["v7", "v1"]), &[&original], "example.com/v2", "1").expect("v1 is known");
     let review =
@@ -27,7 +27,7 @@ fn success(change: impl FnOnce(&mut Value)) -> Value {
 
 #[test]
 fn labels_and_annotations_may_change_and_nothing_else_of_the_metadata() {
-    let converted = answered(success(|object| {
+    let converted = answered(&success(|object| {
         object["metadata"]["generation"] = 9.into();
         object["metadata"]["labels"] = json!({"z": "1"});
         object["spec"] = json!({"as": 1});
@@ -75,7 +75,7 @@ fn an_answer_that_is_not_to_the_question_is_refused() {
             "returned invalid metadata: invalid metadata.labels of type []interface {} in converted object",
         ),
     ] {
-        assert_eq!(answered(response), Err(format!("{webhook} {expected}")));
+        assert_eq!(answered(&response), Err(format!("{webhook} {expected}")));
     }
 }
 

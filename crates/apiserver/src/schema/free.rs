@@ -20,6 +20,9 @@ impl FreeExpression {
     pub(crate) fn compile(source: &str, variables: &[&str]) -> Result<FreeExpression, RuleError> {
         let program = rules::compile(source)?;
         rules::check_names(&program, variables)?;
+        if let Some(found) = rules::not_boolean(&program) {
+            return Err(RuleError::NotBoolean(found));
+        }
         Ok(FreeExpression(program))
     }
 

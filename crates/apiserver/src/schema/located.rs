@@ -29,11 +29,15 @@ impl RuleError {
                 let what = format!("type '{kind}' does not support field selection");
                 located(position_of_field(source, name), &what)
             }
+            RuleError::NotBoolean(found) => format!("must evaluate to bool but got {found}"),
             RuleError::Type(wanted) if prefix.is_empty() => {
                 format!("cel expression must evaluate to a {wanted}")
             }
             RuleError::Type(wanted) => format!("messageExpression must evaluate to a {wanted}"),
-            RuleError::Syntax(text) => format!("{prefix}compilation failed: {text}"),
+            RuleError::Syntax(text) => {
+                let indented = text.replace("\n| ", "\n | ");
+                format!("{prefix}compilation failed: {indented}")
+            }
             other => format!("{prefix}{other}"),
         }
     }

@@ -63,6 +63,9 @@ pub enum RuleError {
     /// The expression selects a field of what has none.
     #[error("compilation failed: type '{0}' does not support field selection")]
     NoFields(&'static str, String),
+    /// The expression is no condition.
+    #[error("must evaluate to bool but got {0}")]
+    NotBoolean(&'static str),
     /// The expression is of another type than it must be.
     #[error("must evaluate to a {0}")]
     Type(&'static str),
@@ -114,6 +117,22 @@ pub(super) fn check_names(program: &Program, variables: &[&str]) -> Result<(), R
         let scope = variables.iter().map(|&name| (name, Known::Nothing)).collect();
         Names { functions, scope }.expression(program.expression()).map(|_| ())
     })
+}
+
+/// What an expression is that is plainly no condition.
+pub(super) fn not_boolean(program: &Program) -> Option<&'static str> {
+    match &program.expression().expr {
+        Expr::Ident(_) | Expr::Select(_) => Some("dyn"),
+        Expr::Literal(LiteralValue::Boolean(_)) => None,
+        Expr::Literal(LiteralValue::Int(_)) => Some("int"),
+        Expr::Literal(LiteralValue::String(_)) => Some("string"),
+        Expr::Literal(LiteralValue::Double(_)) => Some("double"),
+        Expr::Literal(LiteralValue::Null) => Some("null_type"),
+        Expr::List(_) => Some("list(dyn)"),
+        Expr::Map(_) => Some("map(dyn, dyn)"),
+        Expr::Call(call) if call.func_name == operators::INDEX => Some("dyn"),
+        _ => None,
+    }
 }
 
 /// The type of an expression's value as far as it is plain; an error if it uses names that are not there.

@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::Server;
 use super::catalog::key_of;
-use crate::client::{CallError, Endpoint};
+use crate::client::{CallError, Client, Endpoint};
+use crate::store::Store;
 
 /// Where Services are that webhooks run behind. A program that embeds a server and runs the webhooks itself hands
 /// one over; what it does not know is looked up in the store.
@@ -18,7 +18,15 @@ pub trait ResolveService: fmt::Debug + Send + Sync {
     fn resolve(&self, namespace: &str, name: &str, port: u16) -> Option<SocketAddr>;
 }
 
-impl Server {
+/// What it takes to call a webhook.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    pub(super) client: Arc<Client>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) services: Option<Arc<dyn ResolveService>>,
+}
+
+impl Caller {
     /// Asks a webhook of which a `clientConfig` says where it is.
     pub(super) async fn call(
         &self,
@@ -47,7 +55,7 @@ impl Server {
         let path = with_timeout(text("path"), time);
         let url = format!("https://{server_name}:{port}{path}");
         let failed = |reason: String| CallError::Failed { url: url.clone(), reason };
-        let resolved = self.options.services.as_ref().and_then(|it| it.resolve(namespace, name, port));
+        let resolved = self.services.as_ref().and_then(|it| it.resolve(namespace, name, port));
         let (host, port) = match resolved {
             Some(address) => (address.ip().to_string(), address.port()),
             None => {
@@ -84,7 +92,8 @@ fn by_url(url: &str, roots: &Arc<[u8]>, time: Duration) -> Result<Endpoint, Call
     let (host, port) = match authority.rsplit_once(':') {
         // A colon inside brackets is one of an IPv6 address.
         Some((host, port)) if !port.contains(']') => {
-            let invalid = |_| CallError::Failed { url: full.clone(), reason: format!("invalid port {port:?}") };
+            let invalid =
+                |_| CallError::Failed { url: full.clone(), reason: format!("invalid port {port:?}") };
             (host, port.parse().map_err(invalid)?)
         }
         _ => (authority, 443),

@@ -7,8 +7,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::calling::Caller;
 use super::catalog::{Custom, Served};
-use super::{Server, names};
+use super::names;
 use crate::conversion::{self, Convert};
 use crate::status::{Reason, Refusal};
 
@@ -22,7 +23,10 @@ pub(super) enum Converter {
     Rewrite,
     Inside(Arc<dyn Convert>),
     /// `webhook` of a definition's conversion, with the certificates apart.
-    Webhook { webhook: Value, roots: Arc<[u8]> },
+    Webhook {
+        webhook: Value,
+        roots: Arc<[u8]>,
+    },
 }
 
 impl Converter {
@@ -35,7 +39,10 @@ impl Converter {
             return Converter::Rewrite;
         }
         let bundle = webhook["clientConfig"]["caBundle"].as_str().unwrap_or_default();
-        Converter::Webhook { roots: STANDARD.decode(bundle).unwrap_or_default().into(), webhook: webhook.clone() }
+        Converter::Webhook {
+            roots: STANDARD.decode(bundle).unwrap_or_default().into(),
+            webhook: webhook.clone(),
+        }
     }
 }
 
@@ -66,7 +73,7 @@ impl Custom {
     }
 }
 
-impl Server {
+impl Caller {
     /// Objects as they are stored, in the version that they are asked for in.
     pub(super) async fn shown_in_version(
         &self,
@@ -135,6 +142,6 @@ impl Server {
 }
 
 /// A conversion that fails is no fault of the client's, and has no reason.
-fn failed(problem: &str) -> Refusal {
+pub(super) fn failed(problem: &str) -> Refusal {
     Refusal::new(500, Reason::None, problem)
 }

@@ -3,7 +3,9 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod calling;
 mod catalog;
+mod converting;
 mod definitions;
 mod gate;
 mod health;
@@ -13,6 +15,7 @@ mod objects;
 mod request;
 mod respond;
 mod watching;
+mod webhooks;
 
 #[cfg(test)]
 mod body_tests;
@@ -20,6 +23,8 @@ mod body_tests;
 mod definition_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod webhook_tests;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -38,9 +43,13 @@ use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
 use access::Access;
+use calling::Caller;
+pub use calling::ResolveService;
 use catalog::Catalog;
+pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
 use request::Asked;
+use webhooks::Webhooks;
 
 /// Everything that could grow with a request is bounded here.
 pub const LIMITS: Limits = Limits {
@@ -73,6 +82,10 @@ pub struct Options {
     pub ranges: Ranges,
     /// Who clients from the network are, and what they may do.
     pub security: Security,
+    /// How objects of some custom kinds get from one version to another inside this process, by group and kind.
+    pub conversions: Conversions,
+    /// Where the Services are that webhooks run behind, if this process knows.
+    pub services: Option<Arc<dyn ResolveService>>,
 }
 
 /// Why a server does not start.
@@ -91,6 +104,8 @@ pub struct Server {
     catalog: Catalog,
     access: Access,
     options: Options,
+    caller: Caller,
+    webhooks: Webhooks,
     /// Held while definitions are brought up to date.
     settling: tokio::sync::Mutex<()>,
 }
@@ -99,7 +114,7 @@ impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
-        Options { ranges, security: Security::default() }
+        Options { ranges, security: Security::default(), conversions: Conversions::new(), services: None }
     }
 }
 
@@ -111,8 +126,12 @@ impl Server {
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store)?;
-        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
-        let server = Server { store, catalog, access, options, settling };
+        let catalog = Catalog::new(options.conversions.clone());
+        let services = options.services.clone();
+        let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
+        let settling = tokio::sync::Mutex::new(());
+        let webhooks = Webhooks::default();
+        let server = Server { store, catalog, access, options, caller, webhooks, settling };
         server.load_definitions().await?;
         Ok(Arc::new(server))
     }

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::LIMITS;
 use super::catalog::{Kinds, Served};
+use crate::auth::Identity;
 use crate::codec::{self, Answer, Expected, Media};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
@@ -33,6 +34,7 @@ pub(super) struct Asked {
     /// What is unknown or there twice in the body, in words.
     pub(super) strict: Vec<String>,
     user_agent: String,
+    pub(super) user: Identity,
 }
 
 /// What becomes of fields that the schema does not know.
@@ -82,6 +84,7 @@ impl Asked {
             content_type: text_of(header::CONTENT_TYPE),
             strict: Vec::new(),
             user_agent: text_of(header::USER_AGENT),
+            user: parts.extensions.get().cloned().unwrap_or_else(Identity::admin),
         };
         asked.check()?;
         Ok(asked)

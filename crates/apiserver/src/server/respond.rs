@@ -23,7 +23,7 @@ const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
 pub(super) fn refusal(refusal: &Refusal) -> Response {
-    json(&refusal.to_json(), refusal.code, &[])
+    json(&refusal.to_json(), refusal.code, &refusal.warnings)
 }
 
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {

@@ -10,16 +10,14 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::catalog::{key_of, prefix_of};
+use super::catalog::{Served, key_of, prefix_of};
 use super::request::Asked;
 use super::{Server, names};
 use crate::admission::review::{self, Answer, AnswerError};
-use crate::admission::{
-    Invocation, Named, Operation, Request, SideEffects, Unmatched, Webhook, is_exempt,
-};
+use crate::admission::{Invocation, Named, Operation, Request, SideEffects, Unmatched, Webhook, is_exempt};
 use crate::client::CallError;
 use crate::patch;
-use crate::status::{Reason, Refusal};
+use crate::status::{Refusal, Target};
 use crate::store::{Entry, RangeRequest, Store, StoreError, Watch};
 
 const GROUP: &str = "admissionregistration.k8s.io";
@@ -52,6 +50,12 @@ enum Stop {
     /// The webhook fails, which may be ignored.
     Failing(String),
     Refused(Refusal),
+}
+
+impl Served {
+    pub(super) fn is_webhook_configuration(&self) -> bool {
+        self.resource.group == GROUP && matches!(&*self.resource.plural, MUTATING | VALIDATING)
+    }
 }
 
 impl Webhooks {
@@ -179,8 +183,9 @@ impl Server {
                 concerned.push((webhook, invocation));
             }
         }
-        let calls = concerned.iter().map(|(webhook, invocation)| async {
-            let answer = self.ask(asked, webhook, invocation, &request, false).await;
+        let request = &request;
+        let calls = concerned.iter().map(|(webhook, invocation)| async move {
+            let answer = self.ask(asked, webhook, invocation, request, false).await;
             (webhook, answer)
         });
         let mut warnings = Vec::new();
@@ -222,8 +227,7 @@ impl Server {
             )));
         }
         let sent = self.in_version(asked, &request.object, &invocation.named).await?;
-        let patched =
-            patch::json(&sent, &patch).map_err(|error| Refusal::internal(&error.to_string()))?;
+        let patched = patch::json(&sent, &patch).map_err(|error| Refusal::internal(&error.to_string()))?;
         let mut changed = self.in_version(asked, &patched, &request.named).await?;
         if let Some(schema) = &asked.served.schema {
             schema.prune(&mut changed);
@@ -239,8 +243,7 @@ impl Server {
             Ok(Some(invocation)) => invocation,
             Ok(None) => return Ok(None),
             Err(Unmatched::NoNamespace) => {
-                let target =
-                    crate::status::Target { group: "", resource: "namespaces", name: &request.namespace };
+                let target = Target { group: "", resource: "namespaces", name: &request.namespace };
                 return Err(Refusal::not_found(target));
             }
             Err(Unmatched::Condition(problem)) => return Err(Refusal::internal(&problem)),
@@ -248,7 +251,7 @@ impl Server {
         match webhook.conditions_hold(request, &invocation.named) {
             Ok(holds) => Ok(holds.then_some(invocation)),
             Err(Unmatched::Condition(problem)) => Err(Refusal::forbidden(
-                crate::status::Target {
+                Target {
                     group: &request.named.group,
                     resource: &request.named.resource,
                     name: &request.name,
@@ -296,9 +299,9 @@ impl Server {
         }
         let uid = names::uid();
         let question = review::question(&sent, &invocation.named, version, &uid);
-        let answered = self.call(&webhook.client, &webhook.roots, &question, webhook.timeout).await;
-        let body = answered
-            .map_err(|error: CallError| Stop::Failing(format!("failed to call webhook: {error}")))?;
+        let answered = self.caller.call(&webhook.client, &webhook.roots, &question, webhook.timeout).await;
+        let body =
+            answered.map_err(|error: CallError| Stop::Failing(format!("failed to call webhook: {error}")))?;
         let answer = review::answer(&body, &webhook.name, version, &uid, may_patch);
         answer.map_err(|error: AnswerError| Stop::Failing(error.to_string()))
     }
@@ -309,7 +312,7 @@ impl Server {
         if object["apiVersion"] == api_version.as_str() {
             return Ok(object.clone());
         }
-        self.converted_one(&asked.served, object, &api_version).await
+        self.caller.converted_one(&asked.served, object, &api_version).await
     }
 
     fn admission_request(
@@ -329,7 +332,9 @@ impl Server {
         let kinds = self.catalog.snapshot();
         let others = kinds.values().filter(|served| {
             let other = &served.resource;
-            other.group == resource.group && other.plural == resource.plural && other.version != resource.version
+            other.group == resource.group
+                && other.plural == resource.plural
+                && other.version != resource.version
         });
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let name = asked.name.clone().unwrap_or_else(|| text(&object["metadata"]["name"]));
