@@ -13,7 +13,7 @@ pub struct Refusal {
     /// `details` of the Status; empty if there are none.
     pub details: Map<String, Value>,
     /// For `Warning` headers.
-    pub warnings: Vec<String>,
+    pub warnings: Box<[String]>,
 }
 
 /// The `reason` of a Status.
@@ -122,7 +122,7 @@ impl Target<'_> {
 
 impl Refusal {
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Refusal {
-        Refusal { code, reason, message: message.into(), details: Map::new(), warnings: Vec::new() }
+        Refusal { code, reason, message: message.into(), details: Map::new(), warnings: Box::default() }
     }
 
     pub fn not_found(target: Target<'_>) -> Refusal {

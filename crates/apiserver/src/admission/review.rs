@@ -98,7 +98,7 @@ pub fn answer(
     let warnings: Vec<String> = response["warnings"].as_array().into_iter().flatten().map(text).collect();
     let mut denied = (response["allowed"] != true).then(|| denial(name, &response["status"]));
     if let Some(denied) = &mut denied {
-        denied.warnings.clone_from(&warnings);
+        denied.warnings = warnings.clone().into();
     }
     let patch = response["patch"].as_str().filter(|patch| !patch.is_empty() && may_patch && denied.is_none());
     Ok(Answer { patch: patch.map(decoded).transpose()?, denied, warnings })

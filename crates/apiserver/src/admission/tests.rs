@@ -165,7 +165,7 @@ fn a_denial_is_always_an_error_and_always_names_the_webhook() {
     ] {
         let response = json!({"uid": "1", "allowed": false, "status": status, "warnings": ["w"]});
         let refusal = answered(&response, false).expect("it can be read").denied.expect("it is denied");
-        let found = (refusal.code, refusal.reason.as_str(), refusal.message, refusal.warnings);
+        let found = (refusal.code, refusal.reason.as_str(), refusal.message, refusal.warnings.to_vec());
         assert_eq!(found, (code, reason, message, vec!["w".to_owned()]));
     }
     let allowed = Answer { denied: None, patch: None, warnings: Vec::new() };

@@ -76,8 +76,9 @@ impl Authenticator {
     ) -> Result<Option<Authenticated>, String> {
         if let Some(user) = self.static_tokens.get(token) {
             let ours = &self.service_accounts.audiences;
-            let common = ours.iter().filter(|it| audiences.contains(it)).cloned().collect();
-            return Ok(Some(Authenticated { user: user.clone().authenticated(), audiences: common }));
+            let common: Vec<String> = ours.iter().filter(|it| audiences.contains(it)).cloned().collect();
+            let user = user.clone().authenticated();
+            return Ok((!common.is_empty()).then_some(Authenticated { user, audiences: common }));
         }
         let found = self.service_accounts.authenticate(token, audiences, now_secs).await?;
         Ok(found.map(|it| Authenticated { user: it.user.authenticated(), ..it }))

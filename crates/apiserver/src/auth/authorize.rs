@@ -1,7 +1,7 @@
 //! Whether a user may do what it asks for.
 
 use super::attributes::Attributes;
-use super::identity::{AUTHENTICATED, Identity, UNAUTHENTICATED};
+use super::identity::Identity;
 
 /// Who is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,20 +33,18 @@ impl Decision {
 }
 
 /// What everybody may read, with or without a name.
-const PUBLIC_PATHS: [&str; 4] = ["/healthz", "/livez", "/readyz", "/version"];
+const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
-/// What needs no role: health for all, everything for those who are trusted.
+/// What needs no role: health for all, everything for those who are trusted. `None` if the roles are to be asked.
 pub fn without_roles(mode: Mode, user: &Identity, wanted: &Attributes) -> Option<Decision> {
     if user.is_trusted() || mode == Mode::AlwaysAllow {
         return Some(Decision::allowed(""));
     }
-    let is_read = wanted.verb == "get" && !wanted.is_resource;
-    let is_below = |path: &str| {
-        wanted.path.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-    };
-    let is_public = PUBLIC_PATHS.iter().any(|path| is_below(path));
-    if is_read && is_public && (user.is_in(UNAUTHENTICATED) || user.is_in(AUTHENTICATED)) {
-        return Some(Decision::allowed(""));
+    let is_public = !wanted.is_resource && PUBLIC_PATHS.contains(&wanted.path.as_str());
+    if mode == Mode::ComponentsOnly {
+        let is_allowed = is_public && wanted.verb == "get";
+        return Some(if is_allowed { Decision::allowed("") } else { Decision::no_opinion("") });
     }
-    (mode != Mode::Rbac).then(|| Decision::no_opinion(""))
+    // Roles say so too, unless somebody deleted them.
+    (is_public && wanted.path != "/version" && wanted.path != "/version/").then(|| Decision::allowed(""))
 }

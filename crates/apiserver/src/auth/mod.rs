@@ -10,6 +10,7 @@ pub mod certificate;
 pub mod identity;
 pub mod impersonate;
 pub mod jwt;
+pub mod rbac;
 pub mod service_account;
 pub mod static_tokens;
 

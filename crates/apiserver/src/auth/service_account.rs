@@ -12,6 +12,8 @@ use crate::store::Store;
 /// The issuer that tokens in Secrets name.
 pub const LEGACY_ISSUER: &str = "kubernetes/serviceaccount";
 const EXTRA: &str = "authentication.kubernetes.io";
+/// As a real server says it.
+const WRONG_SIGNATURE: &str = "go-jose/go-jose: error in cryptographic primitive";
 /// Clocks differ.
 const LEEWAY_SECS: i64 = 60;
 
@@ -50,6 +52,8 @@ pub struct Grant<'a> {
     pub audiences: &'a [String],
     pub bound: &'a [Bound],
     pub lifetime_secs: i64,
+    /// When a client that still uses the token should have fetched another one.
+    pub warn_after_secs: Option<i64>,
     /// Names this token.
     pub id: &'a str,
 }
@@ -65,6 +69,9 @@ impl ServiceAccountTokens {
             if !bound.uid.is_empty() {
                 private[bound.claim]["uid"] = bound.uid.as_str().into();
             }
+        }
+        if let Some(secs) = grant.warn_after_secs {
+            private["warnafter"] = now_secs.saturating_add(secs).into();
         }
         self.signer.sign(&json!({
             "aud": grant.audiences, "exp": now_secs.saturating_add(grant.lifetime_secs), "iat": now_secs,
@@ -97,7 +104,7 @@ impl ServiceAccountTokens {
             Some(issuer) if issuer == LEGACY_ISSUER => true,
             _ => return Ok(None),
         };
-        let claims = self.signer.verified(token).ok_or("invalid signature")?;
+        let claims = self.signer.verified(token).ok_or(WRONG_SIGNATURE)?;
         let mut intended = texts(&claims["aud"]);
         if intended.is_empty() {
             intended.clone_from(&self.audiences);

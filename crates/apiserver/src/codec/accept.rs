@@ -14,8 +14,8 @@ pub enum Shape {
     Object,
     /// Rows of columns, in this version of tables.
     Table(&'static str),
-    /// Metadata alone.
-    Metadata(&'static str),
+    /// Metadata alone, of one object or of a list.
+    Metadata { version: &'static str, of_list: bool },
 }
 
 impl Answer {
@@ -26,9 +26,18 @@ impl Answer {
         }
         let mut clauses: Vec<Clause<'_>> = accept.split(',').map(Clause::read).collect();
         clauses.sort_by(|a, b| b.weight.total_cmp(&a.weight));
-        clauses.iter().filter(|clause| clause.weight > 0.0).find_map(Clause::answer)
+        clauses.iter().find_map(Clause::answer)
     }
 }
+
+/// Whether any format of the server is accepted, whatever the shape. `application/*` is none.
+pub fn accepts_any_format(accept: &str) -> bool {
+    let media = accept.split(',').map(|clause| Clause::read(clause).media);
+    accept.trim().is_empty() || media.into_iter().any(|media| FORMATS.contains(&media))
+}
+
+const FORMATS: [&str; 4] =
+    ["*/*", "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
 /// One of several things that are accepted.
 struct Clause<'a> {
@@ -71,9 +80,8 @@ impl<'a> Clause<'a> {
         let shape = match self.shape {
             None => Shape::Object,
             Some("Table") if is_offered => Shape::Table(version),
-            Some("PartialObjectMetadata" | "PartialObjectMetadataList") if is_offered => {
-                Shape::Metadata(version)
-            }
+            Some("PartialObjectMetadata") if is_offered => Shape::Metadata { version, of_list: false },
+            Some("PartialObjectMetadataList") if is_offered => Shape::Metadata { version, of_list: true },
             Some(_) => return None,
         };
         Some(Answer { shape, is_yaml })
@@ -100,13 +108,13 @@ mod tests {
             ("application/json;as=Table;v=v2;g=meta.k8s.io,application/json", plain(Shape::Object)),
             (
                 "application/vnd.kubernetes.protobuf;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-                plain(Shape::Metadata("meta.k8s.io/v1")),
+                plain(Shape::Metadata { version: "meta.k8s.io/v1", of_list: true }),
             ),
             ("application/json;as=Table;v=v2;g=meta.k8s.io", None),
             ("application/json;as=Cake;v=v1;g=meta.k8s.io", None),
             ("application/vnd.kubernetes.protobuf", None),
             ("text/html", None),
-            ("application/json;q=0", None),
+            ("application/json;q=0", plain(Shape::Object)),
         ] {
             assert_eq!(Answer::of(accept), expected, "{accept}");
         }

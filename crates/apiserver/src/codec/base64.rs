@@ -25,7 +25,7 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, usize> {
         while count < 4 {
             match digits.next() {
                 None if count == 0 => return Ok(bytes),
-                None => return Err(text.len()),
+                None => return Err(text.len() - count),
                 Some((at, b'=')) => {
                     if count < 2 {
                         return Err(at);
@@ -48,14 +48,24 @@ pub(crate) fn decode(text: &str) -> Result<Vec<u8>, usize> {
                     return Ok(bytes);
                 }
                 Some((at, byte)) => {
-                    let digit = DIGITS.iter().position(|digit| *digit == byte).ok_or(at)?;
-                    bits = bits << 6 | u32::try_from(digit).unwrap_or(0);
+                    bits = bits << 6 | u32::from(digit_of(byte).ok_or(at)?);
                     count += 1;
                 }
             }
         }
         bytes.extend_from_slice(&bits.to_be_bytes()[1..]);
     }
+}
+
+fn digit_of(byte: u8) -> Option<u8> {
+    Some(match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' => 62,
+        b'/' => 63,
+        _ => return None,
+    })
 }
 
 #[cfg(test)]
@@ -72,9 +82,16 @@ mod tests {
 
     #[test]
     fn what_is_no_base64_says_where() {
-        for (text, at) in
-            [("a", 1), ("YQ", 2), ("YQ=", 3), ("Y=Q=", 1), ("YQ==YQ==", 4), ("Y!==", 1), ("YWJj*", 4)]
-        {
+        for (text, at) in [
+            ("a", 0),
+            ("YQ", 0),
+            ("YQ=", 3),
+            ("Y=Q=", 1),
+            ("YQ==YQ==", 4),
+            ("Y!==", 1),
+            ("YWJj*", 4),
+            ("YWJjYW", 4),
+        ] {
             assert_eq!(decode(text), Err(at), "{text}");
         }
         assert_eq!(decode("YW\nJj\r\n").as_deref(), Ok(&b"abc"[..]));

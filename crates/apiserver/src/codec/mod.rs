@@ -16,7 +16,7 @@ mod yaml;
 #[cfg(test)]
 mod tests;
 
-pub use accept::{Answer, Shape};
+pub use accept::{Answer, Shape, accepts_any_format};
 pub use json::{JsonError, Parsed, Syntax, parse, parse_as};
 pub use protobuf::{Envelope, ProtobufError};
 pub use quantity::{QuantityError, canonical as canonical_quantity};
@@ -24,6 +24,7 @@ pub use yaml::{YamlError, to_yaml};
 
 use serde_json::{Value, json};
 
+use crate::schema::metadata;
 use crate::types::Types;
 
 /// Everything that could grow with a body is bounded here; its length is bounded by whoever received it.
@@ -76,10 +77,25 @@ pub enum BodyError {
     Unreadable { given: String, version: String, kind: String, why: String },
 }
 
+impl BodyError {
+    /// What is wrong, without what it is wrong for.
+    pub fn why(&self) -> &str {
+        match self {
+            BodyError::Unrecognized { why, .. } | BodyError::Unreadable { why, .. } => why,
+        }
+    }
+}
+
 impl Media {
     /// What a `Content-Type` means; nothing if it is not understood. Without one, a body is JSON.
     pub fn of(content_type: &str) -> Option<Media> {
-        let media = content_type.split(';').next().unwrap_or_default().trim();
+        let mut parts = content_type.split(';').map(str::trim);
+        let media = parts.next().unwrap_or_default();
+        let parameters: Vec<&str> = parts.collect();
+        let (last, others) = parameters.split_last().unwrap_or((&"", &[]));
+        if !(last.is_empty() || last.contains('=')) || others.iter().any(|it| !it.contains('=')) {
+            return None;
+        }
         match media.to_ascii_lowercase().as_str() {
             "" | "application/json" => Some(Media::Json),
             "application/yaml" => Some(Media::Yaml),
@@ -118,26 +134,22 @@ pub fn parse_yaml(bytes: &[u8]) -> Result<Value, YamlError> {
 pub fn decode_options(media: Media, bytes: &[u8], kind: &str) -> Result<Body, BodyError> {
     let types = Types::of_built_in("v1", kind);
     let expected = Expected { api_version: "v1", kind, types: types.as_ref() };
-    match media {
-        Media::Protobuf => {
-            let mut envelope =
-                Envelope::read(bytes).map_err(|error| expected.unrecognized(&error.to_string(), bytes))?;
-            envelope.api_version = expected.api_version.to_owned();
-            let said = Said::of("", &envelope.kind, expected);
-            let object = types.as_ref().map(|types| envelope.object(types)).transpose();
-            let value = object.map_err(|error| expected.unreadable(&said, &error.to_string()))?;
-            Ok(Body { value: value.unwrap_or_default(), strict: Vec::new() })
-        }
-        Media::Json | Media::Yaml => decode(media, bytes, Expected { types: None, ..expected }),
-    }
+    let api_version = match media {
+        Media::Protobuf => Envelope::read(bytes).map(|envelope| envelope.api_version).ok(),
+        Media::Json => parse(bytes).ok().map(|parsed| text_of(&parsed.value["apiVersion"])),
+        Media::Yaml => parse_yaml(bytes).ok().map(|value| text_of(&value["apiVersion"])),
+    };
+    let api_version = api_version.filter(|version| !version.is_empty());
+    let api_version = api_version.as_deref().unwrap_or(expected.api_version);
+    decode(media, bytes, Expected { api_version, ..expected })
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 fn decode_json(text: &[u8], given: &[u8], expected: Expected<'_>) -> Result<Body, BodyError> {
-    let Some(types) = expected.types else {
-        let parsed = parse(text).map_err(|error| expected.no_kind(&error.to_string(), given))?;
-        expected.said(&parsed.value, given)?;
-        return Ok(Body { value: parsed.value, strict: parsed.strict });
-    };
+    let Some(types) = expected.types else { return decode_custom(text, given, expected) };
     match parse_as(text, types) {
         Ok(parsed) if parsed.value.is_object() || parsed.value.is_null() => {
             let mut value = parsed.value;
@@ -151,6 +163,28 @@ fn decode_json(text: &[u8], given: &[u8], expected: Expected<'_>) -> Result<Body
         }
         outcome => Err(expected.refused(text, given, outcome.err())),
     }
+}
+
+/// A custom resource is read as what it is, but it has to say what that is.
+fn decode_custom(text: &[u8], given: &[u8], expected: Expected<'_>) -> Result<Body, BodyError> {
+    let parsed = match parse(text) {
+        Ok(parsed) => parsed,
+        Err(JsonError::Syntax(error)) => return Err(expected.no_kind(&error.to_string(), given)),
+        Err(JsonError::Type(why)) => return Err(expected.unreadable(&Said::of("", "", expected), &why)),
+    };
+    let mut value = parsed.value;
+    let said = expected.said(&value, given)?;
+    if value["kind"].as_str().is_none_or(str::is_empty) {
+        let why = format!("Object 'Kind' is missing in '{}'", json::lossy(given));
+        return Err(expected.unrecognized(&why, given));
+    }
+    if value["apiVersion"].is_null() {
+        value["apiVersion"] = "".into();
+    }
+    if let Some(why) = metadata::decode_error(&value["metadata"]) {
+        return Err(expected.unreadable(&said, &why));
+    }
+    Ok(Body { value, strict: parsed.strict })
 }
 
 fn decode_protobuf(bytes: &[u8], expected: Expected<'_>) -> Result<Body, BodyError> {
@@ -228,7 +262,7 @@ impl Expected<'_> {
             Some((group, version)) => (version, group),
             None => (said.version(), ""),
         };
-        let is_known = Types::of_built_in(&said.api_version, &said.kind).is_some();
+        let is_known = is_registered(&said.api_version, &said.kind);
         if is_known && said.kind == self.kind {
             // Of another version: the caller compares those.
             return Ok(());
@@ -291,10 +325,21 @@ impl Expected<'_> {
     }
 }
 
+/// Whether a built-in kind is called so, or a list of one, or one of those that there are in every version.
+fn is_registered(api_version: &str, kind: &str) -> bool {
+    const EVERYWHERE: [&str; 3] = ["DeleteOptions", "ListOptions", "WatchEvent"];
+    let of_list = kind.strip_suffix("List");
+    let is_there = |kind: &str| Types::of_built_in(api_version, kind).is_some();
+    is_there(kind)
+        || of_list.is_some_and(is_there)
+        || EVERYWHERE.contains(&kind)
+        || (api_version, kind) == ("v1", "Status")
+}
+
 /// What Go calls the type that it looks for an object's kind with.
 const KIND_STRUCT: &str = "struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }";
 /// What Go calls the place where the built-in kinds are registered.
-const SCHEME: &str = "pkg/api/legacyscheme/scheme.go:30";
+const SCHEME: &str = "pkg/runtime/scheme.go:111";
 const SUMMARY_BYTES: usize = 30;
 
 /// The beginning of a body, as it is or, if it does not look like JSON, in hexadecimal.

@@ -12,7 +12,7 @@ use super::{LIMITS, json};
 
 /// Why a text is not YAML, or none that could be JSON.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("error converting YAML to JSON: yaml: {0}")]
+#[error("yaml: {0}")]
 pub struct YamlError(String);
 
 /// What a text holds.
@@ -37,6 +37,9 @@ pub fn to_yaml(value: &Value) -> Result<String, YamlError> {
     serde_saphyr::to_string(&Sorted(value)).map_err(|error| YamlError(error.to_string()))
 }
 
+/// What the parser of Kubernetes says of a tab; for most of what is wrong, each parser has its own words.
+const NO_TAB: &str = "found character that cannot start any token";
+
 /// The text of an error and its line.
 fn first_document(bytes: &[u8], duplicate_keys: DuplicateKeyPolicy) -> Result<Node, (String, u64)> {
     let mut rest = bytes;
@@ -44,7 +47,12 @@ fn first_document(bytes: &[u8], duplicate_keys: DuplicateKeyPolicy) -> Result<No
     outcome.unwrap_or_else(|| Ok(Node::default())).map_err(|error| {
         let line = error.location().map_or(0, |place| place.line());
         let text = error.without_snippet().to_string();
-        (text.lines().next().unwrap_or_default().to_owned(), line)
+        let text = text.lines().next().unwrap_or_default();
+        let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+        let text = if text.starts_with("tabs disallowed") { NO_TAB } else { text };
+        // The first line is not mentioned.
+        let place = if line > 1 { format!("line {line}: ") } else { String::new() };
+        (format!("{place}{text}"), line)
     })
 }
 

@@ -10,6 +10,7 @@ pub mod configmap;
 pub mod endpointslice;
 pub mod lease;
 pub mod namespace;
+pub mod rbac;
 pub mod secret;
 pub mod service;
 

@@ -33,6 +33,15 @@ pub(crate) fn validate_named_by_label(object: &Value, namespaced: bool) -> Vec<F
     errors
 }
 
+/// The same for an object whose name may be any segment of a path: a role or a binding.
+pub(crate) fn validate_named_by_path(object: &Value, namespaced: bool) -> Vec<FieldError> {
+    let metadata = Metadata::of(object.get("metadata"), "metadata");
+    let mut errors = metadata.names(names::path_segment_prefix, names::path_segment);
+    errors.extend(metadata.namespace(namespaced));
+    errors.extend(metadata.common());
+    errors
+}
+
 /// What to warn about in the metadata of an object, as it was sent, that is to be created or to replace `old`.
 pub fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
     let metadata = Metadata::of(object.get("metadata"), "metadata");

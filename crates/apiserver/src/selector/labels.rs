@@ -42,6 +42,28 @@ impl LabelSelector {
         Ok(LabelSelector { requirements })
     }
 
+    /// A `labelSelector` of an object; `None` if it has an operator that there is not.
+    pub fn of_object(selector: &Value) -> Option<LabelSelector> {
+        let mut requirements = Vec::new();
+        for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+            let value = value.as_str()?.to_owned();
+            requirements.push(Requirement { key: key.clone(), operator: Operator::In([value].into()) });
+        }
+        for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+            let values = expression["values"].as_array().into_iter().flatten();
+            let values = values.filter_map(Value::as_str).map(str::to_owned).collect();
+            let operator = match expression["operator"].as_str()? {
+                "In" => Operator::In(values),
+                "NotIn" => Operator::NotIn(values),
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                _ => return None,
+            };
+            requirements.push(Requirement { key: expression["key"].as_str()?.to_owned(), operator });
+        }
+        Some(LabelSelector { requirements })
+    }
+
     /// Whether an object with these labels matches.
     pub fn matches(&self, labels: Option<&Map<String, Value>>) -> bool {
         self.requirements.iter().all(|requirement| {

@@ -118,7 +118,14 @@ async fn a_user_is_known_by_its_certificate_or_its_token() {
         ("nobody", None, NODES.to_owned(), 403, r#"User \"system:anonymous\" cannot list"#),
         ("a wrong token", None, with_token("wrong"), 401, "Unauthorized"),
         ("a certificate of somebody else", Some(&foreign), NODES.to_owned(), 401, "Unauthorized"),
-        ("health", None, "GET /livez/ping HTTP/1.1".to_owned(), 200, "ok"),
+        ("health", None, "GET /livez HTTP/1.1".to_owned(), 200, "ok"),
+        (
+            "a part of health",
+            None,
+            "GET /livez/ping HTTP/1.1".to_owned(),
+            403,
+            r#"cannot get path \"/livez/ping\""#,
+        ),
         ("a path", None, "GET /metrics HTTP/1.1".to_owned(), 403, r#"cannot get path \"/metrics\""#),
     ] {
         let (found, body) = server.ask(client, &head).await;

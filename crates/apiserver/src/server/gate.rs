@@ -9,6 +9,7 @@ use axum::response::Response;
 
 use super::{Server, respond, timestamp_secs};
 use crate::auth::authorize::Decision;
+use crate::auth::impersonate::{self, Way};
 use crate::auth::{Attributes, ClientCertificate, Identity};
 use crate::status::Refusal;
 
@@ -19,9 +20,9 @@ pub(super) async fn answer(State(server): State<Arc<Server>>, request: axum::ext
 impl Server {
     async fn admitted(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
         let (mut parts, body) = request.into_parts();
-        let user = self.user_of(&parts).await?;
         let wanted = Attributes::of(&parts.method, parts.uri.path(), &query(&parts));
-        let decision = self.access.decide(&user, &wanted);
+        let user = self.user_of(&parts, &wanted).await?;
+        let decision = self.access.decide(&user, &wanted).await;
         if !decision.is_allowed {
             return Err(wanted.forbidden(&user.name, &decision.reason));
         }
@@ -30,19 +31,29 @@ impl Server {
     }
 
     /// Whoever asks, or in whose name it may ask.
-    async fn user_of(&self, parts: &Parts) -> Result<Identity, Refusal> {
+    async fn user_of(&self, parts: &Parts, wanted: &Attributes) -> Result<Identity, Refusal> {
         let certificate = parts.extensions.get::<ClientCertificate>();
         let authenticated =
             self.access.authenticator.authenticate(&parts.headers, certificate, timestamp_secs()).await;
         let user = authenticated.map_err(|_| Refusal::unauthorized())?;
-        let Some(wanted) = crate::auth::impersonate::wanted(&parts.headers)? else { return Ok(user) };
-        for attributes in &wanted.needs {
-            let Decision { is_allowed, reason } = self.access.decide(&user, attributes);
-            if !is_allowed {
-                return Err(attributes.forbidden(&user.name, &reason));
+        let mut refused = None;
+        for Way { user: other, needs } in impersonate::ways(&parts.headers, wanted)? {
+            match self.first_refused(&user, &needs).await {
+                None => return Ok(other),
+                Some(why) => drop(refused.get_or_insert(why)),
             }
         }
-        Ok(wanted.user)
+        refused.map_or(Ok(user), Err)
+    }
+
+    async fn first_refused(&self, user: &Identity, needs: &[Attributes]) -> Option<Refusal> {
+        for need in needs {
+            let Decision { is_allowed, reason } = self.access.decide(user, need).await;
+            if !is_allowed {
+                return Some(need.forbidden(&user.name, &reason));
+            }
+        }
+        None
     }
 }
 

@@ -5,8 +5,10 @@
 mod access;
 mod calling;
 mod catalog;
+mod cluster_objects;
 mod converting;
 mod definitions;
+mod escalation;
 mod gate;
 mod health;
 mod list;
@@ -14,9 +16,13 @@ mod names;
 mod objects;
 mod request;
 mod respond;
+mod reviews;
+mod tokens;
 mod watching;
 mod webhooks;
 
+#[cfg(test)]
+mod access_tests;
 #[cfg(test)]
 mod body_tests;
 #[cfg(test)]
@@ -49,6 +55,7 @@ use catalog::Catalog;
 pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
 use request::Asked;
+use reviews::Question;
 use webhooks::Webhooks;
 
 /// Everything that could grow with a request is bounded here.
@@ -86,6 +93,9 @@ pub struct Options {
     pub conversions: Conversions,
     /// Where the Services are that webhooks run behind, if this process knows.
     pub services: Option<Arc<dyn ResolveService>>,
+    /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
+    /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
+    pub has_cluster_objects: bool,
 }
 
 /// Why a server does not start.
@@ -114,7 +124,8 @@ impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
-        Options { ranges, security: Security::default(), conversions: Conversions::new(), services: None }
+        let (conversions, services) = (Conversions::new(), None);
+        Options { ranges, security: Security::default(), conversions, services, has_cluster_objects: false }
     }
 }
 
@@ -125,7 +136,7 @@ impl Server {
     }
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
-        let access = Access::new(&options.security, &store)?;
+        let access = Access::new(&options.security, &store).await?;
         let catalog = Catalog::new(options.conversions.clone());
         let services = options.services.clone();
         let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
@@ -133,7 +144,11 @@ impl Server {
         let webhooks = Webhooks::default();
         let server = Server { store, catalog, access, options, caller, webhooks, settling };
         server.load_definitions().await?;
-        Ok(Arc::new(server))
+        let server = Arc::new(server);
+        if server.options.has_cluster_objects {
+            server.keep_cluster_objects().await?;
+        }
+        Ok(server)
     }
 
     /// For clients in the same process: whoever can call it may do everything.
@@ -161,6 +176,14 @@ impl Server {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
+            Verb::Create if let Some(question) = Question::of(&asked) => {
+                let review = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.review(&asked, question, review).await?))
+            }
+            Verb::Create if asked.is_for_token() => {
+                let request = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.issue_token(&asked, request).await?))
+            }
             Verb::Create => {
                 let object = asked.object(body).await?;
                 let written = self.create(&asked, object).await?;

@@ -10,6 +10,7 @@ use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Server, names, timestamp};
 use crate::admission::{self, Operation};
 use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
+use crate::kinds::rbac;
 use crate::patch::{self, PatchError};
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal};
@@ -198,6 +199,7 @@ impl Server {
                 return Ok(Written { object, is_new: false, warnings });
             }
         }
+        self.refuse_escalation(asked, &object, old.map(|(old, _)| old)).await?;
         let is_new = old.is_none();
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = asked.served.key(asked.namespace.as_deref(), &name);
@@ -238,7 +240,7 @@ impl Server {
         asked.require_same(&conditions["uid"], &there["uid"], "UID")?;
         asked.require_same(&conditions["resourceVersion"], &there["resourceVersion"], "ResourceVersion")?;
         let mut warnings = self.mutate(asked, Operation::Delete, &mut Value::Null, Some(&old)).await?;
-        warnings.extend(self.review(asked, Operation::Delete, &Value::Null, Some(&old)).await?);
+        warnings.extend(self.judge(asked, Operation::Delete, &Value::Null, Some(&old)).await?);
         if asked.served.is_definition() {
             return self.delete_definition(asked, &old, revision).await;
         }
@@ -268,7 +270,7 @@ impl Server {
             asked.carried_over(object, old);
         }
         asked.completed(object, old)?;
-        warnings.extend(self.review(asked, operation, object, old).await?);
+        warnings.extend(self.judge(asked, operation, object, old).await?);
         Ok(())
     }
 }
@@ -334,7 +336,7 @@ impl Asked {
     }
 
     /// The object of a body, which must be of the kind and in the place that the path names.
-    fn decoded(&self, mut object: Value) -> Result<Value, Refusal> {
+    pub(super) fn decoded(&self, mut object: Value) -> Result<Value, Refusal> {
         let resource = &self.served.resource;
         let Some(fields) = object.as_object_mut() else {
             return Err(Refusal::bad_request("the object provided is unrecognized: it is no JSON object"));
@@ -391,7 +393,10 @@ impl Asked {
                 );
                 Err(Refusal::bad_request(message))
             }
-            FieldValidation::Warn => Ok(unknown),
+            FieldValidation::Warn => {
+                let line = |text: &String| text.rsplit("\n  ").next().unwrap_or_default().to_owned();
+                Ok(unknown.iter().map(line).collect())
+            }
             FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
         }
     }
@@ -468,6 +473,7 @@ impl Asked {
     fn completed(&self, object: &mut Value, old: Option<&Value>) -> Result<(), Refusal> {
         let resource = &self.served.resource;
         let mut errors: Vec<FieldError> = match old {
+            None if resource.group == rbac::GROUP => Vec::new(),
             None => metadata::validate(object, resource.is_namespaced),
             Some(old) => {
                 object["metadata"]["resourceVersion"] = old["metadata"]["resourceVersion"].clone();
@@ -479,6 +485,10 @@ impl Asked {
         }
         if self.served.is_webhook_configuration() {
             errors.extend(admission::validate::validate(object, old));
+        }
+        if resource.group == rbac::GROUP {
+            rbac::default(object);
+            errors.extend(rbac::errors(object, old));
         }
         if let Some(schema) = &self.served.schema {
             schema.default(object);

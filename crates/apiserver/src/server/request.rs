@@ -11,9 +11,10 @@ use serde_json::Value;
 use super::LIMITS;
 use super::catalog::{Kinds, Served};
 use crate::auth::Identity;
-use crate::codec::{self, Answer, Expected, Media};
+use crate::codec::{self, Answer, Expected, Media, Shape};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
+use crate::schema::FieldError;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Reason, Refusal, Target};
 use crate::table::IncludeObject;
@@ -31,10 +32,10 @@ pub(super) struct Asked {
     /// How the answer is wanted.
     pub(super) answer: Answer,
     pub(super) content_type: String,
+    pub(super) user: Identity,
     /// What is unknown or there twice in the body, in words.
     pub(super) strict: Vec<String>,
     user_agent: String,
-    pub(super) user: Identity,
 }
 
 /// What becomes of fields that the schema does not know.
@@ -73,6 +74,15 @@ impl Asked {
         let text_of = |name: header::HeaderName| {
             parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
+        let is_built_in = served.schema.is_none();
+        let accept = text_of(header::ACCEPT);
+        if is_built_in && !codec::accepts_any_format(&accept) {
+            let message = format!("406: Not Acceptable\n\nAvailable representations: {}", MEDIA.join(", "));
+            return Err(not_acceptable(message));
+        }
+        let answer = Answer::of(&accept).ok_or_else(|| {
+            not_acceptable(format!("only the following media types are accepted: {}", MEDIA.join(", ")))
+        })?;
         let asked = Asked {
             served: Arc::clone(served),
             verb,
@@ -80,13 +90,15 @@ impl Asked {
             name: owned(&path.name),
             subresource: owned(&path.subresource),
             query,
-            answer: Answer::of(&text_of(header::ACCEPT)).ok_or_else(not_acceptable)?,
+            answer,
             content_type: text_of(header::CONTENT_TYPE),
             strict: Vec::new(),
-            user_agent: text_of(header::USER_AGENT),
+            // Who asks inside the process may do everything.
             user: parts.extensions.get().cloned().unwrap_or_else(Identity::admin),
+            user_agent: text_of(header::USER_AGENT),
         };
         asked.check()?;
+        asked.check_shape()?;
         Ok(asked)
     }
 
@@ -106,6 +118,28 @@ impl Asked {
             }
         };
         if verbs.contains(&self.verb) { Ok(()) } else { Err(not_allowed()) }
+    }
+
+    /// Of a list there is no metadata of an object, and of an object none of a list.
+    fn check_shape(&self) -> Result<(), Refusal> {
+        let Shape::Metadata { of_list, .. } = self.answer.shape else { return Ok(()) };
+        let (resource, is_list) = (&self.served.resource, self.verb == Verb::List);
+        if is_list == of_list || self.verb == Verb::Watch {
+            return Ok(());
+        }
+        let package = resource.group.split('.').next().filter(|name| !name.is_empty()).unwrap_or("core");
+        let list = if is_list { "List" } else { "" };
+        let object = match &self.served.schema {
+            Some(_) => format!("*unstructured.Unstructured{list}"),
+            None => format!("*{package}.{}{list}", resource.kind),
+        };
+        Err(not_acceptable(if is_list {
+            format!("you requested PartialObjectMetadata, but the requested object is a list ({object})")
+        } else {
+            format!(
+                "you requested PartialObjectMetadataList, but the requested object is not a list ({object})"
+            )
+        }))
     }
 
     /// The same question about one object of the collection.
@@ -201,8 +235,7 @@ impl Asked {
     }
 }
 
-fn not_acceptable() -> Refusal {
-    let message = format!("only the following media types are accepted: {}", MEDIA[..2].join(", "));
+fn not_acceptable(message: String) -> Refusal {
     Refusal::new(406, Reason::NotAcceptable, message)
 }
 
@@ -212,13 +245,15 @@ fn not_allowed() -> Refusal {
 }
 
 /// What a body is that has no type: 415.
-fn unsupported_media(accepted: &[&str]) -> Refusal {
+fn unsupported_media() -> Refusal {
     let message = format!(
         "the body of the request was in an unknown format - accepted media types include: {}",
-        accepted.join(", ")
+        MEDIA.join(", ")
     );
     Refusal::new(415, Reason::UnsupportedMediaType, message)
 }
+
+const PROPAGATION: [&str; 3] = ["Foreground", "Background", "Orphan"];
 
 const MEDIA: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
@@ -226,9 +261,8 @@ impl Asked {
     /// The object that is sent, and what is unknown or there twice in it.
     pub(super) async fn object(&mut self, body: Body) -> Result<Value, Refusal> {
         let is_built_in = self.served.schema.is_none();
-        let accepted = if is_built_in { &MEDIA[..] } else { &MEDIA[..2] };
         let media = Media::of(&self.content_type).filter(|media| is_built_in || *media != Media::Protobuf);
-        let media = media.ok_or_else(|| unsupported_media(accepted))?;
+        let media = media.ok_or_else(unsupported_media)?;
         let bytes = bytes(body).await?;
         let (api_version, kind) = self.kind_of_body();
         let types = Types::of_built_in(&api_version, &kind).filter(|_| is_built_in);
@@ -254,7 +288,8 @@ impl Asked {
     pub(super) async fn patch(&self, body: Body) -> Result<Value, Refusal> {
         let bytes = bytes(body).await?;
         let read = if self.content_type.starts_with("application/apply-patch+yaml") {
-            codec::parse_yaml(&bytes).map_err(|error| format!("error decoding YAML: {error}"))
+            codec::parse_yaml(&bytes)
+                .map_err(|error| format!("error decoding YAML: error converting YAML to JSON: {error}"))
         } else {
             codec::parse(&bytes).map(|parsed| parsed.value).map_err(|error| error.to_string())
         };
@@ -267,9 +302,19 @@ impl Asked {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
-        let media = Media::of(&self.content_type).ok_or_else(|| unsupported_media(&MEDIA))?;
+        let media = Media::of(&self.content_type).ok_or_else(unsupported_media)?;
         let options = codec::decode_options(media, &bytes, "DeleteOptions");
-        options.map(|body| body.value).map_err(|error| Refusal::bad_request(error.to_string()))
+        let options = options.map_err(|error| Refusal::bad_request(error.why()))?.value;
+        match options["propagationPolicy"].as_str() {
+            Some(policy) if !PROPAGATION.contains(&policy) => {
+                let values = PROPAGATION.iter().chain(["nil"].iter()).map(|&text| text.to_owned());
+                let values: Vec<String> = values.collect();
+                let error = FieldError::not_supported("propagationPolicy", &policy.into(), &values);
+                let target = Target { group: "meta.k8s.io", resource: "", name: "" };
+                Err(Refusal::invalid("DeleteOptions", target, &[error]))
+            }
+            _ => Ok(options),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub(super) fn list(asked: &Asked, list: &List) -> Response {
             "metadata": list.metadata, "items": list.items,
         }),
         Shape::Table(version) => table_of(asked, &list.items, &list.metadata, version),
-        Shape::Metadata(version) => {
+        Shape::Metadata { version, .. } => {
             let items: Vec<Value> = list.items.iter().map(|object| metadata_of(object, version)).collect();
             json!({
                 "kind": "PartialObjectMetadataList", "apiVersion": version,
@@ -81,7 +81,7 @@ pub(super) fn shown(asked: &Asked, object: &Value) -> Value {
             let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
             table_of(asked, std::slice::from_ref(object), &metadata, version)
         }
-        Shape::Metadata(version) => metadata_of(object, version),
+        Shape::Metadata { version, .. } => metadata_of(object, version),
     }
 }
 
@@ -167,6 +167,9 @@ fn json(body: &Value, code: u16, warnings: &[String]) -> Response {
     respond(Body::from(body.to_string() + "\n"), code, JSON, warnings)
 }
 
+/// Of the warnings of an answer, together; a client's space for headers is bounded.
+const WARNING_CHARACTERS: usize = 4096;
+
 pub(super) fn respond(body: Body, code: u16, media: &str, warnings: &[String]) -> Response {
     let mut response = Response::new(body);
     *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -174,7 +177,16 @@ pub(super) fn respond(body: Body, code: u16, media: &str, warnings: &[String]) -
     if let Ok(media) = media.parse() {
         headers.insert(header::CONTENT_TYPE, media);
     }
-    for warning in warnings {
+    let mut left = WARNING_CHARACTERS;
+    for (index, warning) in warnings.iter().enumerate() {
+        if warnings[..index].contains(warning) {
+            continue;
+        }
+        let length = warning.chars().count();
+        if length > left {
+            break;
+        }
+        left -= length;
         let text = warning.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = format!("299 - \"{text}\"").parse() {
             headers.append(header::WARNING, value);

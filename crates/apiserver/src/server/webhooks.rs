@@ -162,7 +162,7 @@ impl Server {
     }
 
     /// Asks webhooks whether an object may be stored, or removed. Answers with warnings.
-    pub(super) async fn review(
+    pub(super) async fn judge(
         &self,
         asked: &Asked,
         operation: Operation,

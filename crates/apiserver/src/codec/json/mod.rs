@@ -10,6 +10,7 @@ mod tests;
 use serde_json::{Map, Number, Value};
 
 use super::{LIMITS, base64, quantity, time};
+use crate::schema::text::quote;
 use crate::types::{Form, ListOf, MapOf, Typed, Types};
 use scan::Scanner;
 pub use scan::Syntax;
@@ -103,7 +104,9 @@ impl<'a, 't> Reader<'a, 't> {
             b'[' => {
                 let mut items = Vec::new();
                 self.items(|reader| {
+                    reader.path.push(Step::Index(items.len()));
                     items.push(reader.any()?);
+                    reader.path.pop();
                     Ok(())
                 })?;
                 Value::Array(items)
@@ -206,6 +209,9 @@ impl<'a, 't> Reader<'a, 't> {
                 Ok(value) => return Ok(value),
                 Err(error) => return Ok(self.keep_fatal(error)),
             },
+            (Form::Time | Form::MicroTime, Found::Number(_)) => {
+                return Ok(self.note_fatal(Found::Number(""), "string"));
+            }
             (Form::Time | Form::MicroTime, found) => return Ok(self.note_fatal(found, "string")),
             (Form::Quantity, _) => {
                 let raw = lossy(self.scanner.since(start));
@@ -375,7 +381,7 @@ impl Reader<'_, '_> {
             }
         }
         push_key(&mut path, key);
-        let text = format!("{what} field {path:?}");
+        let text = format!("{what} field {}", quote(&path));
         if !self.strict.contains(&text) {
             self.strict.push(text);
         }
@@ -445,15 +451,16 @@ fn float(text: &str) -> Option<Value> {
     text.parse::<f64>().ok().filter(|float| float.is_finite()).map(number)
 }
 
-/// A float as Go prints it: one without a fraction looks like an integer.
+/// A float as Go prints it: one without a fraction looks like an integer, of the shortest digits and zeros.
 pub(crate) fn number(float: f64) -> Value {
-    const WHOLE: f64 = 9_007_199_254_740_992.0;
-    #[expect(clippy::cast_possible_truncation, reason = "whole numbers of this size are exact")]
-    let number =
-        if float.fract() == 0.0 && float.abs() <= WHOLE && !(float == 0.0 && float.is_sign_negative()) {
-            Some(Number::from(float as i64))
-        } else {
-            Number::from_f64(float)
-        };
-    number.map_or(Value::Null, Value::Number)
+    if float.fract() == 0.0 {
+        let text = float.abs().to_string();
+        let integer = text.parse::<u64>().ok();
+        match integer.map(|integer| (integer, i64::try_from(integer))) {
+            Some((_, Ok(integer))) if float.is_sign_negative() => return (-integer).into(),
+            Some((integer, _)) if float.is_sign_positive() => return integer.into(),
+            _ => {}
+        }
+    }
+    Number::from_f64(float).map_or(Value::Null, Value::Number)
 }

@@ -344,7 +344,7 @@ fn map_of(before: Option<Value>) -> Map<String, Value> {
 
 /// Go's names of fields begin with a capital; beyond that the difference is not kept.
 fn wrong_type(raw: Raw<'_>, name: &str) -> ProtobufError {
-    let mut field = name.to_owned();
+    let mut field = if name == "metadata" { "ObjectMeta" } else { name }.to_owned();
     if let Some(first) = field.get_mut(..1) {
         first.make_ascii_uppercase();
     }

@@ -77,7 +77,7 @@ fn what_is_no_message_says_why() {
         ),
         (b"k8s\0\x0a\x05".to_vec(), "unexpected EOF"),
         (service(&[0x0a, 0x7f]), "unexpected EOF"),
-        (service(&[8, 0]), "proto: wrong wireType = 0 for field Metadata"),
+        (service(&[8, 0]), "proto: wrong wireType = 0 for field ObjectMeta"),
         (service(&[0x0f, 0]), "proto: illegal wireType 7"),
         (service(&[0x02, 0]), "proto: illegal tag 0 (wire type 2)"),
         (service(&[0xff; 11]), "proto: integer overflow"),
