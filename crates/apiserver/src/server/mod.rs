@@ -7,15 +7,20 @@ mod catalog;
 mod cluster_objects;
 mod definitions;
 mod escalation;
+mod fairness;
 mod gate;
 mod health;
+mod limits;
 mod list;
+mod metrics;
 mod names;
 mod objects;
 mod request;
 mod respond;
 mod reviews;
+mod seats;
 mod tokens;
+mod traffic;
 mod watching;
 
 #[cfg(test)]
@@ -26,10 +31,12 @@ mod body_tests;
 mod definition_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traffic_tests;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -46,32 +53,10 @@ use crate::store::{Store, StoreError};
 use access::Access;
 use catalog::Catalog;
 pub(crate) use catalog::key_of;
+pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
-
-/// Everything that could grow with a request is bounded here.
-pub const LIMITS: Limits = Limits {
-    body_bytes: 3 << 20,
-    object_bytes: 3 << 19,
-    list_page: 10_000,
-    watch_time: Duration::from_secs(30 * 60),
-    name_attempts: 8,
-};
-
-/// See [`LIMITS`].
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Length of a request's body; a longer one is 413.
-    pub body_bytes: usize,
-    /// Length of a stored object; a longer one is 413.
-    pub object_bytes: usize,
-    /// Objects read from the store at once; a longer list is read page by page.
-    pub list_page: usize,
-    /// How long a watch lasts at most; then it ends, and the client comes again.
-    pub watch_time: Duration,
-    /// How often a generated name is tried before the last one is said to be taken.
-    pub name_attempts: usize,
-}
+use traffic::Traffic;
 
 /// What the embedding program decides about a server.
 #[derive(Debug, Clone)]
@@ -100,6 +85,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
     access: Access,
+    traffic: Traffic,
     options: Options,
     /// Held while definitions are brought up to date.
     settling: tokio::sync::Mutex<()>,
@@ -122,7 +108,7 @@ impl Server {
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store).await?;
         let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
-        let server = Server { store, catalog, access, options, settling };
+        let server = Server { store, catalog, access, traffic: Traffic::default(), options, settling };
         server.load_definitions().await?;
         let server = Arc::new(server);
         if server.options.has_cluster_objects {
@@ -226,7 +212,10 @@ impl From<StoreError> for Refusal {
                 Refusal::new(504, Reason::Timeout, message)
             }
             StoreError::TooLarge { .. } => Refusal::new(413, Reason::RequestEntityTooLarge, text),
-            StoreError::TooManyWatches { .. } => Refusal::new(429, Reason::TooManyRequests, text),
+            StoreError::TooManyWatches { .. } => {
+                Reached::Watches.count();
+                Refusal::new(429, Reason::TooManyRequests, text)
+            }
             StoreError::NoSpace { .. } => Refusal::new(507, Reason::InternalError, text),
             _ => Refusal::new(500, Reason::InternalError, text),
         }
