@@ -67,7 +67,7 @@ pattern!(PORT, r"\b3[0-2]\d{3}\b");
 // Messages that tell revisions.
 pattern!(
     REVISION,
-    r"(too old resource version: \S+ \(|current: |ResourceVersion in precondition: |ResourceVersion in object meta: )(\d+)"
+    r#"(\\"resourceVersion\\":\\"|too old resource version: \S+ \(|current: |ResourceVersion in precondition: |ResourceVersion in object meta: |ResourceVersion in record \()(\d+)"#
 );
 
 impl Normaliser {

@@ -59,7 +59,7 @@ impl World {
             Ranges { networks: networks.into_iter().flatten().collect(), node_ports: 30_000..=32_767 };
         let static_tokens = StaticTokens::parse(TOKENS)?;
         let security = Security { mode: Mode::Rbac, static_tokens, ..Security::default() };
-        let server = Server::open_with(store, Options { ranges, security }).await?;
+        let server = Server::open_with(store, Options { ranges, security, ..Options::default() }).await?;
         let client = Client::new(server.secured(), "default");
         Ok(World { client, patience: PATIENCE, _directory: directory })
     }

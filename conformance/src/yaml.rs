@@ -19,6 +19,7 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
     budget.max_depth = 200;
     let mut options = Options::default();
     options.budget = Some(budget);
+    options.strict_booleans = true;
     Ok(serde_saphyr::from_str_with_options(text, options)?)
 }
 
