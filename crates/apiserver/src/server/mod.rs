@@ -9,15 +9,20 @@ mod cluster_objects;
 mod converting;
 mod definitions;
 mod escalation;
+mod fairness;
 mod gate;
 mod health;
+mod limits;
 mod list;
+mod metrics;
 mod names;
 mod objects;
 mod request;
 mod respond;
 mod reviews;
+mod seats;
 mod tokens;
+mod traffic;
 mod watching;
 mod webhooks;
 
@@ -30,11 +35,13 @@ mod definition_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod traffic_tests;
+#[cfg(test)]
 mod webhook_tests;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -54,33 +61,11 @@ pub use calling::ResolveService;
 use catalog::Catalog;
 pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
+pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
+use traffic::Traffic;
 use webhooks::Webhooks;
-
-/// Everything that could grow with a request is bounded here.
-pub const LIMITS: Limits = Limits {
-    body_bytes: 3 << 20,
-    object_bytes: 3 << 19,
-    list_page: 10_000,
-    watch_time: Duration::from_secs(30 * 60),
-    name_attempts: 8,
-};
-
-/// See [`LIMITS`].
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Length of a request's body; a longer one is 413.
-    pub body_bytes: usize,
-    /// Length of a stored object; a longer one is 413.
-    pub object_bytes: usize,
-    /// Objects read from the store at once; a longer list is read page by page.
-    pub list_page: usize,
-    /// How long a watch lasts at most; then it ends, and the client comes again.
-    pub watch_time: Duration,
-    /// How often a generated name is tried before the last one is said to be taken.
-    pub name_attempts: usize,
-}
 
 /// What the embedding program decides about a server.
 #[derive(Debug, Clone)]
@@ -113,6 +98,7 @@ pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
     access: Access,
+    traffic: Traffic,
     options: Options,
     caller: Caller,
     webhooks: Webhooks,
@@ -141,8 +127,8 @@ impl Server {
         let services = options.services.clone();
         let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
         let settling = tokio::sync::Mutex::new(());
-        let webhooks = Webhooks::default();
-        let server = Server { store, catalog, access, options, caller, webhooks, settling };
+        let (webhooks, traffic) = (Webhooks::default(), Traffic::default());
+        let server = Server { store, catalog, access, traffic, options, caller, webhooks, settling };
         server.load_definitions().await?;
         let server = Arc::new(server);
         if server.options.has_cluster_objects {
@@ -246,7 +232,10 @@ impl From<StoreError> for Refusal {
                 Refusal::new(504, Reason::Timeout, message)
             }
             StoreError::TooLarge { .. } => Refusal::new(413, Reason::RequestEntityTooLarge, text),
-            StoreError::TooManyWatches { .. } => Refusal::new(429, Reason::TooManyRequests, text),
+            StoreError::TooManyWatches { .. } => {
+                Reached::Watches.count();
+                Refusal::new(429, Reason::TooManyRequests, text)
+            }
             StoreError::NoSpace { .. } => Refusal::new(507, Reason::InternalError, text),
             _ => Refusal::new(500, Reason::InternalError, text),
         }

@@ -7,7 +7,7 @@ use super::catalog::Served;
 use super::converting;
 use super::list::List;
 use super::request::{Asked, FieldValidation};
-use super::{LIMITS, Server, names, timestamp};
+use super::{LIMITS, Reached, Server, names, timestamp};
 use crate::admission::{self, Operation};
 use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
 use crate::kinds::rbac;
@@ -303,6 +303,7 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
     }
     let bytes = object.to_string().into_bytes();
     if bytes.len() > LIMITS.object_bytes {
+        Reached::ObjectBytes.count();
         let message =
             format!("the object is too large: {} bytes, at most {}", bytes.len(), LIMITS.object_bytes);
         return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
