@@ -3,8 +3,10 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod calling;
 mod catalog;
 mod cluster_objects;
+mod converting;
 mod definitions;
 mod escalation;
 mod fairness;
@@ -22,6 +24,7 @@ mod seats;
 mod tokens;
 mod traffic;
 mod watching;
+mod webhooks;
 
 #[cfg(test)]
 mod access_tests;
@@ -33,6 +36,8 @@ mod definition_tests;
 mod tests;
 #[cfg(test)]
 mod traffic_tests;
+#[cfg(test)]
+mod webhook_tests;
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -51,12 +56,16 @@ use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
 use access::Access;
+use calling::Caller;
+pub use calling::ResolveService;
 use catalog::Catalog;
+pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
 pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
 use traffic::Traffic;
+use webhooks::Webhooks;
 
 /// What the embedding program decides about a server.
 #[derive(Debug, Clone)]
@@ -65,6 +74,10 @@ pub struct Options {
     pub ranges: Ranges,
     /// Who clients from the network are, and what they may do.
     pub security: Security,
+    /// How objects of some custom kinds get from one version to another inside this process, by group and kind.
+    pub conversions: Conversions,
+    /// Where the Services are that webhooks run behind, if this process knows.
+    pub services: Option<Arc<dyn ResolveService>>,
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
     /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
@@ -87,6 +100,8 @@ pub struct Server {
     access: Access,
     traffic: Traffic,
     options: Options,
+    caller: Caller,
+    webhooks: Webhooks,
     /// Held while definitions are brought up to date.
     settling: tokio::sync::Mutex<()>,
 }
@@ -95,7 +110,8 @@ impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
-        Options { ranges, security: Security::default(), has_cluster_objects: false }
+        let (conversions, services) = (Conversions::new(), None);
+        Options { ranges, security: Security::default(), conversions, services, has_cluster_objects: false }
     }
 }
 
@@ -107,8 +123,12 @@ impl Server {
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store).await?;
-        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
-        let server = Server { store, catalog, access, traffic: Traffic::default(), options, settling };
+        let catalog = Catalog::new(options.conversions.clone());
+        let services = options.services.clone();
+        let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
+        let settling = tokio::sync::Mutex::new(());
+        let (webhooks, traffic) = (Webhooks::default(), Traffic::default());
+        let server = Server { store, catalog, access, traffic, options, caller, webhooks, settling };
         server.load_definitions().await?;
         let server = Arc::new(server);
         if server.options.has_cluster_objects {

@@ -23,7 +23,7 @@ const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
 pub(super) fn refusal(refusal: &Refusal) -> Response {
-    let mut response = json(&refusal.to_json(), refusal.code, &[]);
+    let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
     if refusal.code == 429 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
