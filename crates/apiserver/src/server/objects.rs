@@ -4,9 +4,11 @@ use chrono::Utc;
 use serde_json::{Map, Value, json};
 
 use super::catalog::Served;
+use super::converting;
 use super::list::List;
 use super::request::{Asked, FieldValidation};
-use super::{LIMITS, Server, names, timestamp};
+use super::{LIMITS, Reached, Server, names, timestamp};
+use crate::admission::{self, Operation};
 use crate::apply::{ApplyError, FieldManager, FieldSet, keep_times_of_unchanged};
 use crate::kinds::rbac;
 use crate::patch::{self, PatchError};
@@ -22,13 +24,22 @@ pub(super) struct Written {
     pub(super) warnings: Vec<String>,
 }
 
-/// The stored object as the client's version of its kind, with the version that the store gave it.
+/// The stored object as the client's version of its kind, with the version that the store gave it. Where a webhook
+/// converts, it is still in its stored version.
 pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal> {
     let mut object: Value = serde_json::from_slice(&entry.value).map_err(|error| {
         Refusal::new(500, Reason::InternalError, format!("the stored object cannot be read: {error}"))
     })?;
-    object["apiVersion"] = served.resource.api_version().into();
     object["metadata"]["resourceVersion"] = entry.mod_revision.to_string().into();
+    match &served.custom {
+        None => object["apiVersion"] = served.api_version.as_str().into(),
+        Some(custom) => {
+            if let Some(converted) = custom.converted_here(&object, &served.api_version) {
+                object = converted.map_err(|problem| converting::failed(&problem))?;
+                custom.coerce(&mut object);
+            }
+        }
+    }
     Ok(object)
 }
 
@@ -41,7 +52,9 @@ impl Server {
         let name = asked.name.as_deref().unwrap_or_default();
         let key = asked.served.key(asked.namespace.as_deref(), name);
         let Some(entry) = self.store.get(&key).await? else { return Ok(None) };
-        Ok(Some((of_entry(&entry, &asked.served)?, entry.mod_revision)))
+        let object = vec![of_entry(&entry, &asked.served)?];
+        let object = self.caller.shown_in_version(&asked.served, object).await?.pop();
+        Ok(object.map(|object| (object, entry.mod_revision)))
     }
 
     pub(super) async fn create(&self, asked: &Asked, body: Value) -> Result<Written, Refusal> {
@@ -65,7 +78,7 @@ impl Server {
 
     async fn create_named(&self, asked: &Asked, mut object: Value) -> Result<Written, Refusal> {
         asked.refuse_while_terminating(object["metadata"]["name"].as_str().unwrap_or_default())?;
-        let warnings = asked.pruned(&mut object)?;
+        let mut warnings = asked.pruned(&mut object)?;
         let fields = object["metadata"].as_object_mut().map(std::mem::take).unwrap_or_default();
         object["metadata"] = Value::Object(asked.metadata_of_new(fields));
         if asked.served.has_status()
@@ -73,8 +86,9 @@ impl Server {
         {
             object.remove("status");
         }
-        asked.completed(&mut object, None)?;
-        let object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
+        asked.defaulted(&mut object);
+        let mut object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
+        self.admit(asked, Operation::Create, &mut object, None, &mut warnings).await?;
         self.write(asked, object, None, warnings).await
     }
 
@@ -129,8 +143,10 @@ impl Server {
         match &found {
             Some((old, revision)) => {
                 asked.carried_over(&mut object, old);
-                asked.completed(&mut object, Some(old))?;
-                self.write(asked, object, Some((old, *revision)), Vec::new()).await
+                asked.defaulted(&mut object);
+                let mut warnings = Vec::new();
+                self.admit(asked, Operation::Update, &mut object, Some(old), &mut warnings).await?;
+                self.write(asked, object, Some((old, *revision)), warnings).await
             }
             None => {
                 asked.refuse_while_terminating(asked.target().name)?;
@@ -140,8 +156,10 @@ impl Server {
                 let mut fields = asked.metadata_of_new(fields);
                 fields.extend(managed.map(|managed| ("managedFields".to_owned(), managed)));
                 object["metadata"] = Value::Object(fields);
-                asked.completed(&mut object, None)?;
-                self.write(asked, object, None, Vec::new()).await
+                asked.defaulted(&mut object);
+                let mut warnings = Vec::new();
+                self.admit(asked, Operation::Create, &mut object, None, &mut warnings).await?;
+                self.write(asked, object, None, warnings).await
             }
         }
     }
@@ -153,15 +171,16 @@ impl Server {
         old: &Value,
         revision: u64,
     ) -> Result<Written, Refusal> {
-        let warnings = asked.pruned(&mut new)?;
+        let mut warnings = asked.pruned(&mut new)?;
         let given = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         if !given.is_empty() && *given != revision.to_string() {
             return Err(asked.was_changed());
         }
         asked.require_same(&new["metadata"]["uid"], &old["metadata"]["uid"], "UID")?;
         asked.carried_over(&mut new, old);
+        asked.defaulted(&mut new);
         let mut new = asked.field_owner().update(Some(old), new, &asked.field_manager(), Utc::now());
-        asked.completed(&mut new, Some(old))?;
+        self.admit(asked, Operation::Update, &mut new, Some(old), &mut warnings).await?;
         self.write(asked, new, Some((old, revision)), warnings).await
     }
 
@@ -186,7 +205,8 @@ impl Server {
         let key = asked.served.key(asked.namespace.as_deref(), &name);
         let is_gone = object["metadata"]["deletionTimestamp"].is_string() && !is_held(&object);
         let require = old.map_or(Require::Absent, |(_, revision)| Require::ModRevision(revision));
-        let write = if is_gone { Write::Delete } else { Write::Put(stored(&object, &asked.served)?.into()) };
+        let write =
+            if is_gone { Write::Delete } else { Write::Put(self.in_storage_version(asked, &object).await?) };
         if !asked.is_dry_run()? {
             let committed = self.store.commit(Commit::one(key, require, write)).await;
             let committed = committed.map_err(|error| match error {
@@ -202,6 +222,15 @@ impl Server {
         Ok(Written { object, is_new, warnings })
     }
 
+    async fn in_storage_version(&self, asked: &Asked, object: &Value) -> Result<bytes::Bytes, Refusal> {
+        let served = &*asked.served;
+        if served.custom.is_none() || served.api_version == served.storage_api_version {
+            return Ok(stored(object, served)?.into());
+        }
+        let converted = self.caller.converted_one(served, object, &served.storage_api_version).await?;
+        Ok(stored(&converted, served)?.into())
+    }
+
     /// The object as it was, or as it is while somebody's finalizer still holds it.
     pub(super) async fn delete(&self, asked: &Asked, options: &Value) -> Result<Written, Refusal> {
         let Some((old, revision)) = self.find(asked).await? else {
@@ -210,6 +239,8 @@ impl Server {
         let (conditions, there) = (&options["preconditions"], &old["metadata"]);
         asked.require_same(&conditions["uid"], &there["uid"], "UID")?;
         asked.require_same(&conditions["resourceVersion"], &there["resourceVersion"], "ResourceVersion")?;
+        let mut warnings = self.mutate(asked, Operation::Delete, &mut Value::Null, Some(&old)).await?;
+        warnings.extend(self.judge(asked, Operation::Delete, &Value::Null, Some(&old)).await?);
         if asked.served.is_definition() {
             return self.delete_definition(asked, &old, revision).await;
         }
@@ -221,7 +252,26 @@ impl Server {
                 count_generation(&mut object);
             }
         }
-        self.write(asked, object, Some((&old, revision)), Vec::new()).await
+        self.write(asked, object, Some((&old, revision)), warnings).await
+    }
+
+    /// Lets webhooks change the object, judges it, and lets webhooks judge it.
+    async fn admit(
+        &self,
+        asked: &Asked,
+        operation: Operation,
+        object: &mut Value,
+        old: Option<&Value>,
+        warnings: &mut Vec<String>,
+    ) -> Result<(), Refusal> {
+        let before = object.clone();
+        warnings.extend(self.mutate(asked, operation, object, old).await?);
+        if let Some(old) = old.filter(|_| *object != before) {
+            asked.carried_over(object, old);
+        }
+        asked.completed(object, old)?;
+        warnings.extend(self.judge(asked, operation, object, old).await?);
+        Ok(())
     }
 }
 
@@ -253,6 +303,7 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
     }
     let bytes = object.to_string().into_bytes();
     if bytes.len() > LIMITS.object_bytes {
+        Reached::ObjectBytes.count();
         let message =
             format!("the object is too large: {} bytes, at most {}", bytes.len(), LIMITS.object_bytes);
         return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
@@ -320,6 +371,9 @@ impl Asked {
             object["metadata"]["namespace"] = namespace.as_str().into();
         }
         self.complete_definition(&mut object);
+        if self.served.is_webhook_configuration() {
+            admission::validate::complete(&mut object, self.served.resource.plural.starts_with("mutating"));
+        }
         Ok(object)
     }
 
@@ -409,7 +463,14 @@ impl Asked {
         }
     }
 
-    /// Fills in defaults and refuses what breaks a rule.
+    /// Fills in the defaults of a custom kind.
+    fn defaulted(&self, object: &mut Value) {
+        if let Some(schema) = &self.served.schema {
+            schema.default(object);
+        }
+    }
+
+    /// Refuses what breaks a rule.
     fn completed(&self, object: &mut Value, old: Option<&Value>) -> Result<(), Refusal> {
         let resource = &self.served.resource;
         let mut errors: Vec<FieldError> = match old {
@@ -422,6 +483,9 @@ impl Asked {
         };
         if self.served.is_definition() {
             errors.extend(self.completed_definition(object, old));
+        }
+        if self.served.is_webhook_configuration() {
+            errors.extend(admission::validate::validate(object, old));
         }
         if resource.group == rbac::GROUP {
             rbac::default(object);

@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -23,7 +23,11 @@ const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
 pub(super) fn refusal(refusal: &Refusal) -> Response {
-    json(&refusal.to_json(), refusal.code, &[])
+    let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
+    if refusal.code == 429 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {
