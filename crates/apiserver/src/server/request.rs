@@ -124,8 +124,14 @@ impl Asked {
         if verbs.contains(&self.verb) { Ok(()) } else { Err(not_allowed()) }
     }
 
-    /// Of a list there is no metadata of an object, and of an object none of a list.
+    /// Of a list there is no metadata of an object, and of an object none of a list; and YAML is not streamed.
     fn check_shape(&self) -> Result<(), Refusal> {
+        if self.verb == Verb::Watch && self.answer.is_yaml {
+            return Err(not_acceptable(format!(
+                "only the following media types are accepted: {};stream=watch, {};stream=watch",
+                MEDIA[0], MEDIA[2]
+            )));
+        }
         let Shape::Metadata { of_list, .. } = self.answer.shape else { return Ok(()) };
         let (resource, is_list) = (&self.served.resource, self.verb == Verb::List);
         if is_list == of_list || self.verb == Verb::Watch {
