@@ -74,7 +74,7 @@ impl Reason {
 
 impl Target<'_> {
     /// `resource.group`, without a point in the core group.
-    fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         if self.group.is_empty() {
             self.resource.to_owned()
         } else {
@@ -129,6 +129,18 @@ impl Refusal {
 
     pub fn unauthorized() -> Refusal {
         Refusal::new(401, Reason::Unauthorized, "Unauthorized")
+    }
+
+    /// Something went wrong here, and the client is told what.
+    pub fn internal(why: &str) -> Refusal {
+        let mut refusal = Refusal::new(500, Reason::InternalError, format!("Internal error occurred: {why}"));
+        refusal.details.insert("causes".to_owned(), json!([{"message": why}]));
+        refusal
+    }
+
+    /// A mistake for which there is no better code: the API has it so.
+    pub fn unclassified(message: impl Into<String>) -> Refusal {
+        Refusal::new(500, Reason::None, message)
     }
 
     pub fn bad_request(message: impl Into<String>) -> Refusal {

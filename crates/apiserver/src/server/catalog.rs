@@ -165,14 +165,6 @@ impl Served {
         self.resource.subresources.iter().any(|part| part.name == "status")
     }
 
-    /// Whether `metadata.generation` counts the changes of what was asked for.
-    pub(super) fn has_generation(&self) -> bool {
-        self.schema.is_some()
-            || matches!(self.resource.group.as_str(), "apps" | "batch" | "networking.k8s.io" | "policy")
-            || matches!(self.resource.plural.as_str(), "endpointslices" | "customresourcedefinitions")
-            || self.resource.plural.ends_with("webhookconfigurations")
-    }
-
     /// Below which the objects of the kind are stored, whichever version they are asked for in.
     pub(super) fn prefix(&self) -> String {
         prefix_of(&self.resource.group, &self.resource.plural)

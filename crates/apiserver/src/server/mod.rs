@@ -3,15 +3,20 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod behaviour;
 mod catalog;
 mod cluster_objects;
 mod definitions;
+mod deleting;
 mod escalation;
 mod gate;
 mod health;
+mod incoming;
 mod list;
 mod names;
+mod namespaces;
 mod objects;
+mod patching;
 mod request;
 mod respond;
 mod reviews;
@@ -28,7 +33,7 @@ mod definition_tests;
 mod tests;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use axum::Router;
@@ -38,7 +43,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::auth::{KeyError, Security};
-use crate::kinds::service::{Network, Ranges};
+use crate::kinds::service::{Allocations, Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
@@ -56,6 +61,7 @@ pub const LIMITS: Limits = Limits {
     list_page: 10_000,
     watch_time: Duration::from_secs(30 * 60),
     name_attempts: 8,
+    write_attempts: 5,
 };
 
 /// See [`LIMITS`].
@@ -71,6 +77,8 @@ pub struct Limits {
     pub watch_time: Duration,
     /// How often a generated name is tried before the last one is said to be taken.
     pub name_attempts: usize,
+    /// How often a write is tried again that others have overtaken, before it is a conflict.
+    pub write_attempts: usize,
 }
 
 /// What the embedding program decides about a server.
@@ -101,6 +109,8 @@ pub struct Server {
     catalog: Catalog,
     access: Access,
     options: Options,
+    /// What Services hold.
+    allocations: Mutex<Allocations>,
     /// Held while definitions are brought up to date.
     settling: tokio::sync::Mutex<()>,
 }
@@ -122,8 +132,11 @@ impl Server {
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store).await?;
         let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
-        let server = Server { store, catalog, access, options, settling };
+        let allocations = Mutex::default();
+        let server = Server { store, catalog, access, options, allocations, settling };
+        server.make_namespaces().await?;
         server.load_definitions().await?;
+        server.load_services().await?;
         let server = Arc::new(server);
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;
