@@ -12,6 +12,8 @@ pub struct Refusal {
     pub message: String,
     /// `details` of the Status; empty if there are none.
     pub details: Map<String, Value>,
+    /// For `Warning` headers.
+    pub warnings: Box<[String]>,
 }
 
 /// The `reason` of a Status.
@@ -48,6 +50,31 @@ pub struct Target<'a> {
 }
 
 impl Reason {
+    const ALL: [Reason; 17] = [
+        Reason::AlreadyExists,
+        Reason::BadRequest,
+        Reason::Conflict,
+        Reason::Expired,
+        Reason::Forbidden,
+        Reason::Gone,
+        Reason::InternalError,
+        Reason::Invalid,
+        Reason::MethodNotAllowed,
+        Reason::NotAcceptable,
+        Reason::NotFound,
+        Reason::RequestEntityTooLarge,
+        Reason::ServiceUnavailable,
+        Reason::Timeout,
+        Reason::TooManyRequests,
+        Reason::Unauthorized,
+        Reason::UnsupportedMediaType,
+    ];
+
+    /// The reason of somebody else's Status; one that is not known is none.
+    pub fn of(text: &str) -> Reason {
+        Reason::ALL.into_iter().find(|reason| reason.as_str() == text).unwrap_or(Reason::None)
+    }
+
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::None => "",
@@ -95,7 +122,7 @@ impl Target<'_> {
 
 impl Refusal {
     pub fn new(code: u16, reason: Reason, message: impl Into<String>) -> Refusal {
-        Refusal { code, reason, message: message.into(), details: Map::new() }
+        Refusal { code, reason, message: message.into(), details: Map::new(), warnings: Box::default() }
     }
 
     pub fn not_found(target: Target<'_>) -> Refusal {
@@ -131,11 +158,11 @@ impl Refusal {
         Refusal::new(401, Reason::Unauthorized, "Unauthorized")
     }
 
-    /// Something went wrong here, and the client is told what.
-    pub fn internal(why: &str) -> Refusal {
-        let mut refusal = Refusal::new(500, Reason::InternalError, format!("Internal error occurred: {why}"));
-        refusal.details.insert("causes".to_owned(), json!([{"message": why}]));
-        refusal
+    /// Something that went wrong on this side.
+    pub fn internal(error: &str) -> Refusal {
+        let message = format!("Internal error occurred: {error}");
+        let details = Map::from_iter([("causes".to_owned(), json!([{"message": error}]))]);
+        Refusal { details, ..Refusal::new(500, Reason::InternalError, message) }
     }
 
     /// A mistake for which there is no better code: the API has it so.

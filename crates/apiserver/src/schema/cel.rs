@@ -284,7 +284,7 @@ fn computed_message(program: &Program, context: &Context<'_>) -> Option<String> 
 }
 
 /// The evaluator is not this crate's: should it panic on some value, that is one rule that failed.
-fn execute(program: &Program, context: &Context<'_>) -> Result<CelValue, String> {
+pub(super) fn execute(program: &Program, context: &Context<'_>) -> Result<CelValue, String> {
     let evaluated = catch_unwind(AssertUnwindSafe(|| program.execute(context)));
     evaluated.map_err(|_| "internal error".to_owned())?.map_err(|error| explain(&error))
 }

@@ -24,7 +24,9 @@ mod defaulting;
 mod embedded;
 mod error;
 mod format;
+mod free;
 mod lists;
+mod located;
 pub mod metadata;
 pub(crate) mod names;
 mod node;
@@ -40,6 +42,7 @@ mod time;
 mod uri;
 
 pub use error::{ErrorKind, FieldError, invalid_message};
+pub(crate) use free::FreeExpression;
 pub use parse::{SchemaError, SchemaProblem};
 pub(crate) use pattern::problem as pattern_problem;
 pub use rules::RuleError;

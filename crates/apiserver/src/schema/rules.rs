@@ -63,6 +63,9 @@ pub enum RuleError {
     /// The expression selects a field of what has none.
     #[error("compilation failed: type '{0}' does not support field selection")]
     NoFields(&'static str, String),
+    /// The expression is no condition.
+    #[error("must evaluate to bool but got {0}")]
+    NotBoolean(&'static str),
     /// The expression is of another type than it must be.
     #[error("must evaluate to a {0}")]
     Type(&'static str),
@@ -105,6 +108,30 @@ impl RuleVerdict {
             uses_old_self: program.as_ref().is_ok_and(|program| program.references().has_variable("oldSelf")),
             rule: program.err(),
         }
+    }
+}
+
+/// Whether an expression uses only these variables, of which nothing is known, and functions that exist.
+pub(super) fn check_names(program: &Program, variables: &[&str]) -> Result<(), RuleError> {
+    cel::with_functions(|functions| {
+        let scope = variables.iter().map(|&name| (name, Known::Nothing)).collect();
+        Names { functions, scope }.expression(program.expression()).map(|_| ())
+    })
+}
+
+/// What an expression is that is plainly no condition.
+pub(super) fn not_boolean(program: &Program) -> Option<&'static str> {
+    match &program.expression().expr {
+        Expr::Ident(_) | Expr::Select(_) => Some("dyn"),
+        Expr::Literal(LiteralValue::Boolean(_)) => None,
+        Expr::Literal(LiteralValue::Int(_)) => Some("int"),
+        Expr::Literal(LiteralValue::String(_)) => Some("string"),
+        Expr::Literal(LiteralValue::Double(_)) => Some("double"),
+        Expr::Literal(LiteralValue::Null) => Some("null_type"),
+        Expr::List(_) => Some("list(dyn)"),
+        Expr::Map(_) => Some("map(dyn, dyn)"),
+        Expr::Call(call) if call.func_name == operators::INDEX => Some("dyn"),
+        _ => None,
     }
 }
 
@@ -220,7 +247,7 @@ impl Rule {
 const PARSER_STACK_BYTES: usize = 512 << 20;
 
 /// Parses apart from the caller's stack, and lets through only what can be evaluated on it.
-fn compile(source: &str) -> Result<Program, RuleError> {
+pub(super) fn compile(source: &str) -> Result<Program, RuleError> {
     if source.len() > LIMITS.rule_bytes {
         return Err(RuleError::TooLong);
     }

@@ -24,43 +24,11 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
+use crate::server::{LIMITS, Reached};
 pub use authority::{Authority, Pair, ServerNames};
 pub use files::FileError;
 pub use kubeconfig::kubeconfig;
 pub use tls::{Tls, TlsError};
-
-/// Everything about connections that could grow or last is bounded here.
-pub const LIMITS: Limits = Limits {
-    connections: 4_096,
-    handshake_time: Duration::from_secs(10),
-    head_time: Duration::from_secs(90),
-    head_bytes: 64 << 10,
-    streams: 250,
-    ping_every: Duration::from_secs(30),
-    ping_time: Duration::from_secs(15),
-    closing_time: Duration::from_secs(10),
-};
-
-/// See [`LIMITS`].
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Connections at one time; further ones wait in the queue of the operating system.
-    pub connections: usize,
-    /// From a connection to the end of its TLS handshake; then it is closed.
-    pub handshake_time: Duration,
-    /// How long a connection may be without a request, or without the whole head of one; then it is closed.
-    pub head_time: Duration,
-    /// Length of a request's head; a longer one is 431.
-    pub head_bytes: usize,
-    /// Requests at one time on one HTTP/2 connection; the client waits with further ones.
-    pub streams: u32,
-    /// How often an HTTP/2 client is asked whether it is still there.
-    pub ping_every: Duration,
-    /// How long it may take to answer; then the connection is closed.
-    pub ping_time: Duration,
-    /// How long requests may go on when the server ends; then their connections are closed.
-    pub closing_time: Duration,
-}
 
 /// Serves until told to stop, then lets the requests that are there come to their end.
 pub async fn serve(listener: TcpListener, tls: &Tls, router: Router, stop: impl Future<Output = ()>) {
@@ -88,6 +56,9 @@ async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
 ) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+    if places.available_permits() == 0 {
+        Reached::Connections.count();
+    }
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, place)),
@@ -114,7 +85,10 @@ impl Connection {
         let stream = match timeout(LIMITS.handshake_time, self.acceptor.accept(stream)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!("TLS handshake: {error}"),
-            Err(_) => return tracing::debug!("TLS handshake: it took too long"),
+            Err(_) => {
+                Reached::HandshakeTime.count();
+                return tracing::debug!("TLS handshake: it took too long");
+            }
         };
         let certificate = self.tls.judge(stream.get_ref().1.peer_certificates());
         let service =
@@ -138,7 +112,7 @@ fn builder() -> Builder<TokioExecutor> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(LIMITS.head_time)
+        .header_read_timeout(LIMITS.idle_time)
         .max_buf_size(LIMITS.head_bytes);
     builder
         .http2()

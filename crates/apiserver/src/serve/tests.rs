@@ -137,7 +137,7 @@ async fn a_user_is_known_by_its_certificate_or_its_token() {
 #[tokio::test]
 async fn a_head_that_is_too_long_is_refused() {
     let server = Running::start("head").await;
-    let head = format!("GET /healthz HTTP/1.1\r\nx: {}", "y".repeat(super::LIMITS.head_bytes));
+    let head = format!("GET /healthz HTTP/1.1\r\nx: {}", "y".repeat(crate::server::LIMITS.head_bytes));
     assert_eq!(server.ask(None, &head).await.0, 431);
     server.stop().await;
 }

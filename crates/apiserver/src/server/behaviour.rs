@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::Server;
 use super::catalog::{Served, prefix_of};
 use super::request::Asked;
+use crate::admission;
 use crate::apply::{FieldManager, FieldSet};
 use crate::kinds::service::{Allocations, Reservation};
 use crate::kinds::{self, configmap, endpointslice, lease, namespace, rbac, secret, service};
@@ -26,11 +27,14 @@ pub(super) struct Behaviour {
     pub(super) is_shown_when_deleted: bool,
 }
 
+/// What one write took, and from where.
+type Taken<'a> = (&'a Mutex<Allocations>, Reservation);
+
 /// An object that is ready to be stored. What it has taken is given back if it is not.
 #[derive(Debug)]
 pub(super) struct Prepared<'a> {
     pub(super) warnings: Vec<String>,
-    taken: Option<(&'a Mutex<Allocations>, Reservation)>,
+    taken: Option<Taken<'a>>,
 }
 
 impl Prepared<'_> {
@@ -131,6 +135,10 @@ impl Asked {
                 rbac::default(object);
                 Ok(())
             }
+            Some((_, plural)) if self.served.is_webhook_configuration() => {
+                admission::validate::complete(object, plural.starts_with("mutating"));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -202,6 +210,9 @@ impl Server {
                 if asked.served.is_definition() {
                     errors.extend(asked.completed_definition(object, None));
                 }
+                if asked.served.is_webhook_configuration() {
+                    errors.extend(admission::validate::validate(object, None));
+                }
                 errors
             }
         };
@@ -244,6 +255,9 @@ impl Server {
         if asked.served.is_definition() {
             errors.extend(asked.completed_definition(object, Some(old)));
         }
+        if asked.served.is_webhook_configuration() {
+            errors.extend(admission::validate::validate(object, Some(old)));
+        }
         if asked.served.resource.group == rbac::GROUP {
             errors.extend(rbac::errors(object, Some(old)));
         }
@@ -275,7 +289,7 @@ impl Server {
         &self,
         object: &mut Value,
         prepare: impl FnOnce(&mut Value, &mut Allocations) -> Result<Reservation, kinds::Refusal>,
-    ) -> (Option<(&Mutex<Allocations>, Reservation)>, Result<(), kinds::Refusal>) {
+    ) -> (Option<Taken<'_>>, Result<(), kinds::Refusal>) {
         let mut allocations = self.allocations.lock().unwrap_or_else(PoisonError::into_inner);
         match prepare(object, &mut allocations) {
             Ok(reservation) => (Some((&self.allocations, reservation)), Ok(())),

@@ -5,8 +5,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
+use super::converting::Converter;
 use crate::apply::{OneVersion, Types, Versions};
 use crate::builtin;
+use crate::conversion::Convert;
 use crate::definition;
 use crate::resource::{ResourceType, Subresource, Verb};
 use crate::schema::Schema;
@@ -41,6 +43,7 @@ pub(super) struct Custom {
     pub(super) revision: u64,
     /// Its objects are being removed, and there must be no new ones.
     pub(super) is_terminating: bool,
+    pub(super) converter: Converter,
     /// All versions, also those that are only stored.
     pub(super) versions: Vec<Version>,
     /// Watchers of what is served no longer wait for this.
@@ -63,9 +66,13 @@ impl Versions for Custom {
 
     fn convert(&self, object: &Value, api_version: &str) -> Option<Value> {
         self.version(api_version)?;
-        let mut object = object.clone();
-        object["apiVersion"] = api_version.into();
-        Some(object)
+        // A webhook cannot be asked here; then fields are taken to be called the same in all versions.
+        let rewritten = || {
+            let mut object = object.clone();
+            object["apiVersion"] = api_version.into();
+            Ok(object)
+        };
+        self.converted_here(object, api_version).unwrap_or_else(rewritten).ok()
     }
 }
 
@@ -78,33 +85,35 @@ impl Custom {
 /// The kinds of one moment, by group, version and plural.
 pub(super) type Kinds = BTreeMap<(String, String, String), Arc<Served>>;
 
+/// Programs' own conversions, by group and kind.
+pub type Conversions = BTreeMap<(String, String), Arc<dyn Convert>>;
+
 #[derive(Debug)]
 pub(super) struct Catalog {
     kinds: RwLock<Arc<Kinds>>,
+    conversions: Conversions,
 }
 
 /// Why a definition adds no kind.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Unusable(pub(super) String);
 
-impl Default for Catalog {
-    fn default() -> Catalog {
+impl Catalog {
+    pub(super) fn new(conversions: Conversions) -> Catalog {
         let built_in = builtin::all().into_iter().map(|resource| {
             let key = (resource.group.clone(), resource.version.clone(), resource.plural.clone());
             (key, Arc::new(Served::built_in(resource)))
         });
-        Catalog { kinds: RwLock::new(Arc::new(built_in.collect())) }
+        Catalog { kinds: RwLock::new(Arc::new(built_in.collect())), conversions }
     }
-}
 
-impl Catalog {
     pub(super) fn snapshot(&self) -> Arc<Kinds> {
         Arc::clone(&self.kinds.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Serves what this definition defines, in place of what it defined before.
     pub(super) fn define(&self, definition: &Value, revision: u64) -> Result<(), Unusable> {
-        let added = served_versions(definition, revision)?;
+        let added = served_versions(definition, revision, &self.conversions)?;
         self.change(|kinds| {
             remove_defined_by(kinds, definition["metadata"]["name"].as_str().unwrap_or_default());
             for served in added {
@@ -204,7 +213,11 @@ pub(crate) fn key_of(group: &str, plural: &str, namespace: &str, name: &str) -> 
 }
 
 /// Everything that a definition serves, with names that were accepted.
-fn served_versions(definition: &Value, revision: u64) -> Result<Vec<Served>, Unusable> {
+fn served_versions(
+    definition: &Value,
+    revision: u64,
+    conversions: &Conversions,
+) -> Result<Vec<Served>, Unusable> {
     let spec = &definition["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let group = text(&spec["group"]);
@@ -214,9 +227,12 @@ fn served_versions(definition: &Value, revision: u64) -> Result<Vec<Served>, Unu
     for version in list(&spec["versions"]) {
         versions.push(Version::of(&group, version)?);
     }
+    let kind = (group.clone(), text(&definition["status"]["acceptedNames"]["kind"]));
+    let inside = conversions.get(&kind).cloned();
     let custom = Arc::new(Custom {
         name: text(&definition["metadata"]["name"]),
         revision,
+        converter: Converter::of(&spec["conversion"], inside),
         is_terminating: definition::is_terminating(definition),
         versions,
         retired: Arc::new(tokio::sync::watch::Sender::new(false)),

@@ -6,6 +6,7 @@ use super::list::List;
 use super::objects::{Found, Unwritten, count_generation, is_held};
 use super::request::Asked;
 use super::{LIMITS, Server, timestamp, timestamp_secs};
+use crate::admission::Operation;
 use crate::status::{Reason, Refusal};
 use crate::store::{Commit, Require, StoreError, Write};
 
@@ -26,6 +27,7 @@ pub(super) struct Deleted {
     pub(super) is_gone: bool,
     /// Whether the client has to wait for what it asked for.
     pub(super) is_accepted: bool,
+    pub(super) warnings: Vec<String>,
 }
 
 impl Server {
@@ -43,7 +45,11 @@ impl Server {
                 &there["resourceVersion"],
                 "ResourceVersion",
             )?;
+            let mut warnings =
+                self.mutate(asked, Operation::Delete, &mut Value::Null, Some(&old.object)).await?;
+            warnings.extend(self.judge(asked, Operation::Delete, &Value::Null, Some(&old.object)).await?);
             match self.delete_found(asked, options, &old).await {
+                Ok(deleted) => return Ok(Deleted { warnings, ..deleted }),
                 Err(Unwritten::Changed(_)) if attempt < LIMITS.write_attempts => {}
                 outcome => return outcome.map_err(Refusal::from),
             }
@@ -57,7 +63,12 @@ impl Server {
         if asked.served.is_definition() {
             let written = self.delete_definition(asked, old).await?;
             let is_gone = !is_held(&written.object);
-            return Ok(Deleted { object: written.object, is_gone, is_accepted: is_accepted && !is_gone });
+            return Ok(Deleted {
+                object: written.object,
+                is_gone,
+                is_accepted: is_accepted && !is_gone,
+                warnings: Vec::new(),
+            });
         }
         let mut object = old.object.clone();
         set_finalizers(&mut object, options);
@@ -67,11 +78,11 @@ impl Server {
                 object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
             }
             self.remove(asked, old).await?;
-            return Ok(Deleted { object, is_gone: true, is_accepted: false });
+            return Ok(Deleted { object, is_gone: true, is_accepted: false, warnings: Vec::new() });
         }
         asked.mark(&mut object, grace_secs);
         let written = self.write(asked, object, old).await?;
-        Ok(Deleted { object: written.object, is_gone: false, is_accepted })
+        Ok(Deleted { object: written.object, is_gone: false, is_accepted, warnings: Vec::new() })
     }
 
     /// Takes an object out of the store.

@@ -1,33 +1,144 @@
-//! The way in from the network: who asks, in whose name, and whether they may.
+//! The way in from the network: who asks, in whose name, whether they may, and when it is their turn.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-use axum::extract::State;
+use axum::body::Body;
+use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout_at};
 
+use super::limits::{LIMITS, Reached};
+use super::metrics::Gauges;
+use super::traffic::{self, Counted};
 use super::{Server, respond, timestamp_secs};
 use crate::auth::authorize::Decision;
 use crate::auth::impersonate::{self, Way};
 use crate::auth::{Attributes, ClientCertificate, Identity};
-use crate::status::Refusal;
+use crate::status::{Reason, Refusal};
+use crate::store::RangeRequest;
 
-pub(super) async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
-    server.admitted(request).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
+type Query = BTreeMap<String, String>;
+
+pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
+    let arrived = Instant::now();
+    let (parts, body) = request.into_parts();
+    let query: Query =
+        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let wanted = Attributes::of(&parts.method, parts.uri.path(), &query);
+    let is_served = server.is_served(&wanted);
+    let entered = server.traffic.entered(&wanted);
+    let answered = server.admitted(parts, body, &wanted, &query).await;
+    let response = answered.unwrap_or_else(|refusal| respond::refusal(&refusal));
+    server.traffic.metrics.count(&wanted, is_served, response.status().as_u16(), arrived.elapsed());
+    traffic::guarded(response, entered)
 }
 
 impl Server {
-    async fn admitted(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
-        let (mut parts, body) = request.into_parts();
-        let wanted = Attributes::of(&parts.method, parts.uri.path(), &query(&parts));
-        let user = self.user_of(&parts, &wanted).await?;
-        let decision = self.access.decide(&user, &wanted).await;
+    async fn admitted(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        wanted: &Attributes,
+        query: &Query,
+    ) -> Result<Response, Refusal> {
+        let deadline = Instant::now() + LIMITS.request_time;
+        if parts.uri.path_and_query().is_some_and(|it| it.as_str().len() > LIMITS.url_bytes) {
+            Reached::UrlBytes.count();
+            let message = format!("the request URI is too long: limit is {}", LIMITS.url_bytes);
+            return Err(Refusal::new(414, Reason::None, message));
+        }
+        let user = self.user_of(&parts, wanted).await?;
+        let decision = self.access.decide(&user, wanted).await;
         if !decision.is_allowed {
             return Err(wanted.forbidden(&user.name, &decision.reason));
         }
+        if !wanted.is_resource && wanted.path == "/metrics" {
+            return self.metrics().await;
+        }
+        if user.is_trusted() {
+            let body = received(body).await?;
+            parts.extensions.insert(user);
+            return self.within(deadline, Request::from_parts(parts, body)).await;
+        }
+        self.in_turn(parts, body, user, traffic::is_heavy(wanted, query), deadline, wanted.verb == "watch")
+            .await
+    }
+
+    /// Answers a user who shares this server with others.
+    async fn in_turn(
+        &self,
+        mut parts: Parts,
+        body: Body,
+        user: Identity,
+        is_heavy: bool,
+        deadline: Instant,
+        is_watch: bool,
+    ) -> Result<Response, Refusal> {
+        let full = |reached: Reached| {
+            reached.count();
+            Ok(traffic::too_many())
+        };
+        let (traffic, name) = (&self.traffic, user.name.clone());
+        // Before the seat: whoever sends slowly keeps nobody waiting.
+        let body = {
+            let Some(_sending) = traffic.bodies.below(&name, LIMITS.bodies_per_user) else {
+                return full(Reached::BodiesPerUser);
+            };
+            received(body).await?
+        };
+        let watch = is_watch.then(|| traffic.watches.below(&name, LIMITS.watches_per_user));
+        if let Some(None) = watch {
+            return full(Reached::WatchesPerUser);
+        }
+        let request = (!is_watch).then(|| Counted::below(&traffic.untrusted, LIMITS.requests));
+        if let Some(None) = request {
+            return full(Reached::Requests);
+        }
+        let Ok(seat) = traffic.seats(is_heavy).take(&name).await else { return Ok(traffic::too_many()) };
         parts.extensions.insert(user);
-        self.answer(axum::extract::Request::from_parts(parts, body)).await
+        let answered = self.within(deadline, Request::from_parts(parts, body)).await;
+        drop(seat);
+        Ok(traffic::guarded(answered?, (watch, request)))
+    }
+
+    async fn within(&self, deadline: Instant, request: Request) -> Result<Response, Refusal> {
+        timeout_at(deadline, self.answer(request))
+            .await
+            .unwrap_or_else(|_| Err(too_late(Reached::RequestTime)))
+    }
+
+    /// Whether the names in a request are those of something there is.
+    fn is_served(&self, wanted: &Attributes) -> bool {
+        let key = (wanted.group.clone(), wanted.version.clone(), wanted.resource.clone());
+        let parts = |name: &str| {
+            self.catalog.snapshot().get(&key).is_some_and(|served| {
+                name.is_empty() || served.resource.subresources.iter().any(|part| part.name == name)
+            })
+        };
+        wanted.is_resource && parts(&wanted.subresource)
+    }
+
+    async fn metrics(&self) -> Result<Response, Refusal> {
+        let range = self.store.range(RangeRequest { limit: Some(0), ..RangeRequest::default() }).await?;
+        let traffic = &self.traffic;
+        let pool = |name, seats: &super::seats::Seats| {
+            let (taken, waiting) = seats.counts();
+            (name, taken, waiting)
+        };
+        let gauges = Gauges {
+            reading: traffic.reading.load(Ordering::Relaxed),
+            writing: traffic.writing.load(Ordering::Relaxed),
+            watches: traffic.watching.load(Ordering::Relaxed),
+            pools: vec![pool("light", &traffic.light), pool("heavy", &traffic.heavy)],
+            revision: range.revision,
+            objects: range.remaining,
+        };
+        let body = Body::from(traffic.metrics.text(&gauges));
+        Ok(respond::respond(body, 200, "text/plain; version=0.0.4; charset=utf-8", &[]))
     }
 
     /// Whoever asks, or in whose name it may ask.
@@ -57,6 +168,23 @@ impl Server {
     }
 }
 
-fn query(parts: &Parts) -> BTreeMap<String, String> {
-    form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect()
+/// The whole body, so that working on it does not wait for the client.
+async fn received(body: Body) -> Result<Body, Refusal> {
+    let by = Instant::now() + LIMITS.body_time;
+    let bytes: Bytes = match timeout_at(by, axum::body::to_bytes(body, LIMITS.body_bytes)).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(_)) => {
+            Reached::BodyBytes.count();
+            let message = format!("Request entity too large: limit is {}", LIMITS.body_bytes);
+            return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
+        }
+        Err(_) => return Err(too_late(Reached::BodyTime)),
+    };
+    Ok(Body::from(bytes))
+}
+
+fn too_late(reached: Reached) -> Refusal {
+    reached.count();
+    let message = "Timeout: request did not complete within the allotted timeout";
+    Refusal::new(504, Reason::Timeout, message)
 }

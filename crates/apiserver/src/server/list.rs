@@ -114,12 +114,10 @@ impl Server {
             let range = self.store.range(request).await?;
             revision = Some(range.revision);
             after = range.entries.last().map(|entry| entry.key.to_string());
-            for entry in &range.entries {
-                let object = objects::of_entry(entry, &asked.served)?;
-                if filter.admits(&object) {
-                    items.push(object);
-                }
-            }
+            let read = range.entries.iter().map(|entry| objects::of_entry(entry, &asked.served));
+            let read = read.collect::<Result<Vec<Value>, Refusal>>()?;
+            let shown = self.caller.shown_in_version(&asked.served, read).await?;
+            items.extend(shown.into_iter().filter(|object| filter.admits(object)));
             metadata["resourceVersion"] = range.revision.to_string().into();
             if range.remaining == 0 {
                 break;

@@ -4,15 +4,20 @@
 
 mod access;
 mod behaviour;
+mod calling;
 mod catalog;
 mod cluster_objects;
+mod converting;
 mod definitions;
 mod deleting;
 mod escalation;
+mod fairness;
 mod gate;
 mod health;
 mod incoming;
+mod limits;
 mod list;
+mod metrics;
 mod names;
 mod namespaces;
 mod objects;
@@ -20,8 +25,11 @@ mod patching;
 mod request;
 mod respond;
 mod reviews;
+mod seats;
 mod tokens;
+mod traffic;
 mod watching;
+mod webhooks;
 
 #[cfg(test)]
 mod access_tests;
@@ -31,10 +39,14 @@ mod body_tests;
 mod definition_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod traffic_tests;
+#[cfg(test)]
+mod webhook_tests;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
@@ -49,37 +61,16 @@ use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
 use access::Access;
+use calling::Caller;
+pub use calling::ResolveService;
 use catalog::Catalog;
+pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
+pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
-
-/// Everything that could grow with a request is bounded here.
-pub const LIMITS: Limits = Limits {
-    body_bytes: 3 << 20,
-    object_bytes: 3 << 19,
-    list_page: 10_000,
-    watch_time: Duration::from_secs(30 * 60),
-    name_attempts: 8,
-    write_attempts: 5,
-};
-
-/// See [`LIMITS`].
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Length of a request's body; a longer one is 413.
-    pub body_bytes: usize,
-    /// Length of a stored object; a longer one is 413.
-    pub object_bytes: usize,
-    /// Objects read from the store at once; a longer list is read page by page.
-    pub list_page: usize,
-    /// How long a watch lasts at most; then it ends, and the client comes again.
-    pub watch_time: Duration,
-    /// How often a generated name is tried before the last one is said to be taken.
-    pub name_attempts: usize,
-    /// How often a write is tried again that others have overtaken, before it is a conflict.
-    pub write_attempts: usize,
-}
+use traffic::Traffic;
+use webhooks::Webhooks;
 
 /// What the embedding program decides about a server.
 #[derive(Debug, Clone)]
@@ -88,6 +79,10 @@ pub struct Options {
     pub ranges: Ranges,
     /// Who clients from the network are, and what they may do.
     pub security: Security,
+    /// How objects of some custom kinds get from one version to another inside this process, by group and kind.
+    pub conversions: Conversions,
+    /// Where the Services are that webhooks run behind, if this process knows.
+    pub services: Option<Arc<dyn ResolveService>>,
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
     /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
@@ -108,9 +103,12 @@ pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
     access: Access,
+    traffic: Traffic,
     options: Options,
     /// What Services hold.
     allocations: Mutex<Allocations>,
+    caller: Caller,
+    webhooks: Webhooks,
     /// Held while definitions are brought up to date.
     settling: tokio::sync::Mutex<()>,
 }
@@ -119,7 +117,8 @@ impl Default for Options {
     fn default() -> Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
-        Options { ranges, security: Security::default(), has_cluster_objects: false }
+        let (conversions, services) = (Conversions::new(), None);
+        Options { ranges, security: Security::default(), conversions, services, has_cluster_objects: false }
     }
 }
 
@@ -131,9 +130,13 @@ impl Server {
 
     pub async fn open_with(store: Arc<dyn Store>, options: Options) -> Result<Arc<Server>, ServerError> {
         let access = Access::new(&options.security, &store).await?;
-        let (catalog, settling) = (Catalog::default(), tokio::sync::Mutex::new(()));
-        let allocations = Mutex::default();
-        let server = Server { store, catalog, access, options, allocations, settling };
+        let catalog = Catalog::new(options.conversions.clone());
+        let services = options.services.clone();
+        let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
+        let (settling, allocations) = (tokio::sync::Mutex::new(()), Mutex::default());
+        let (webhooks, traffic) = (Webhooks::default(), Traffic::default());
+        let server =
+            Server { store, catalog, access, traffic, options, allocations, caller, webhooks, settling };
         server.make_namespaces().await?;
         server.load_definitions().await?;
         server.load_services().await?;
@@ -239,7 +242,10 @@ impl From<StoreError> for Refusal {
                 Refusal::new(504, Reason::Timeout, message)
             }
             StoreError::TooLarge { .. } => Refusal::new(413, Reason::RequestEntityTooLarge, text),
-            StoreError::TooManyWatches { .. } => Refusal::new(429, Reason::TooManyRequests, text),
+            StoreError::TooManyWatches { .. } => {
+                Reached::Watches.count();
+                Refusal::new(429, Reason::TooManyRequests, text)
+            }
             StoreError::NoSpace { .. } => Refusal::new(507, Reason::InternalError, text),
             _ => Refusal::new(500, Reason::InternalError, text),
         }

@@ -5,7 +5,8 @@ use serde_json::Value;
 
 use super::catalog::Served;
 use super::request::Asked;
-use super::{LIMITS, Server, names};
+use super::{LIMITS, Reached, Server, converting, names};
+use crate::admission::Operation;
 use crate::apply::keep_times_of_unchanged;
 use crate::schema::metadata;
 use crate::status::{Reason, Refusal};
@@ -54,13 +55,22 @@ impl From<Unwritten> for Refusal {
     }
 }
 
-/// The stored object as the client's version of its kind, with the version that the store gave it.
+/// The stored object as the client's version of its kind, with the version that the store gave it. Where a webhook
+/// converts, it is still in its stored version.
 pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal> {
     let mut object: Value = serde_json::from_slice(&entry.value).map_err(|error| {
         Refusal::new(500, Reason::InternalError, format!("the stored object cannot be read: {error}"))
     })?;
-    object["apiVersion"] = served.resource.api_version().into();
     object["metadata"]["resourceVersion"] = entry.mod_revision.to_string().into();
+    match &served.custom {
+        None => object["apiVersion"] = served.api_version.as_str().into(),
+        Some(custom) => {
+            if let Some(converted) = custom.converted_here(&object, &served.api_version) {
+                object = converted.map_err(|problem| converting::failed(&problem))?;
+                custom.coerce(&mut object);
+            }
+        }
+    }
     Ok(object)
 }
 
@@ -73,7 +83,9 @@ impl Server {
         let name = asked.name.as_deref().unwrap_or_default();
         let key = asked.served.key(asked.namespace.as_deref(), name);
         let Some(entry) = self.store.get(&key).await? else { return Ok(None) };
-        Ok(Some(Found { object: of_entry(&entry, &asked.served)?, revision: entry.mod_revision }))
+        let object = vec![of_entry(&entry, &asked.served)?];
+        let object = self.caller.shown_in_version(&asked.served, object).await?.pop();
+        Ok(object.map(|object| Found { object, revision: entry.mod_revision }))
     }
 
     pub(super) async fn create(&self, asked: &Asked, body: Value) -> Result<Written, Refusal> {
@@ -171,9 +183,11 @@ impl Server {
         let namespace = self.required_namespace(asked, &name).await?;
         warnings.extend(metadata::warnings(&object, None));
         asked.begin(&mut object);
+        warnings.extend(self.mutate(asked, Operation::Create, &mut object, None).await?);
         let prepared = self.prepare_new(asked, &mut object)?;
         refuse_version(&mut object)?;
         warnings.extend(prepared.warnings.iter().cloned());
+        warnings.extend(self.judge(asked, Operation::Create, &object, None).await?);
         let mut written = self.commit(asked, object, None, namespace).await?;
         if !asked.is_dry_run()? {
             prepared.keep();
@@ -191,10 +205,12 @@ impl Server {
         mut warnings: Vec<String>,
     ) -> Result<Written, Unwritten> {
         warnings.extend(metadata::warnings(&object, Some(&old.object)));
+        warnings.extend(self.mutate(asked, Operation::Update, &mut object, Some(&old.object)).await?);
         asked.carried_over(&mut object, &old.object);
         object["metadata"]["resourceVersion"] = old.revision.to_string().into();
         let prepared = self.prepare_changed(asked, &mut object, &old.object)?;
         warnings.extend(prepared.warnings.iter().cloned());
+        warnings.extend(self.judge(asked, Operation::Update, &object, Some(&old.object)).await?);
         let mut written = self.write(asked, object, old).await?;
         if !asked.is_dry_run()? {
             prepared.keep();
@@ -233,7 +249,8 @@ impl Server {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = asked.served.key(asked.namespace.as_deref(), &name);
         let is_gone = is_to_go(&object);
-        let write = if is_gone { Write::Delete } else { Write::Put(stored(&object, &asked.served)?.into()) };
+        let write =
+            if is_gone { Write::Delete } else { Write::Put(self.in_storage_version(asked, &object).await?) };
         let require = old.map_or(Require::Absent, |old| Require::ModRevision(old.revision));
         if asked.is_dry_run()? {
             if is_new && self.store.get(&key).await?.is_some() {
@@ -256,6 +273,15 @@ impl Server {
         }
         Ok(Written { object, is_new, warnings: Vec::new() })
     }
+
+    async fn in_storage_version(&self, asked: &Asked, object: &Value) -> Result<bytes::Bytes, Refusal> {
+        let served = &*asked.served;
+        if served.custom.is_none() || served.api_version == served.storage_api_version {
+            return Ok(stored(object, served)?.into());
+        }
+        let converted = self.caller.converted_one(served, object, &served.storage_api_version).await?;
+        Ok(stored(&converted, served)?.into())
+    }
 }
 
 /// As it is kept: in the stored version, and without the version that the store itself knows.
@@ -267,6 +293,7 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
     }
     let bytes = object.to_string().into_bytes();
     if bytes.len() > LIMITS.object_bytes {
+        Reached::ObjectBytes.count();
         let message =
             format!("the object is too large: {} bytes, at most {}", bytes.len(), LIMITS.object_bytes);
         return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));

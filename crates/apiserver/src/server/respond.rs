@@ -2,7 +2,7 @@
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -24,7 +24,11 @@ const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
 pub(super) fn refusal(refusal: &Refusal) -> Response {
-    json(&refusal.to_json(), refusal.code, &[])
+    let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
+    if refusal.code == 429 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
 }
 
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {
@@ -41,16 +45,18 @@ pub(super) fn written(asked: &Asked, written: &Written) -> Response {
 /// The object while something holds it, and of the kinds that say so; else that it is gone.
 pub(super) fn deleted(asked: &Asked, deleted: &Deleted) -> Response {
     let (resource, metadata) = (&asked.served.resource, &deleted.object["metadata"]);
+    let mut warnings = deprecation(asked);
+    warnings.extend(deleted.warnings.iter().cloned());
     let code = if deleted.is_accepted { 202 } else { 200 };
     if !deleted.is_gone || asked.served.behaviour().is_shown_when_deleted {
-        return answer(asked, &shown(asked, &deleted.object), code, &deprecation(asked));
+        return answer(asked, &shown(asked, &deleted.object), code, &warnings);
     }
     let mut details = json!({"name": metadata["name"], "kind": resource.plural, "uid": metadata["uid"]});
     if !resource.group.is_empty() {
         details["group"] = resource.group.as_str().into();
     }
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
-    answer(asked, &status, code, &deprecation(asked))
+    answer(asked, &status, code, &warnings)
 }
 
 pub(super) fn list(asked: &Asked, list: &List) -> Response {

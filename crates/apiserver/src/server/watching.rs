@@ -12,15 +12,17 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
+use super::calling::Caller;
 use super::list::{Filter, prefix};
 use super::request::Asked;
 use super::{LIMITS, Server, objects, respond};
 use crate::status::Refusal;
-use crate::store::{Event, Watch};
+use crate::store::{Entry, Event, Watch};
 
 /// One client's watch.
 struct Watching {
     asked: Asked,
+    caller: Caller,
     filter: Filter,
     watch: Watch,
     ends: Instant,
@@ -60,6 +62,7 @@ impl Server {
         let now = Instant::now();
         ready.reverse();
         let watching = Watching {
+            caller: self.caller.clone(),
             filter,
             watch,
             ends: now + timeout.unwrap_or(LIMITS.watch_time).min(LIMITS.watch_time),
@@ -102,8 +105,17 @@ impl Watching {
             });
             match event {
                 Ok(Ok(events)) => {
-                    let lines: Vec<u8> =
-                        events.iter().filter_map(|event| self.line_of(event)).flatten().collect();
+                    let mut lines = Vec::new();
+                    for event in &events {
+                        match self.line_of(event).await {
+                            Ok(line) => lines.extend(line.into_iter().flatten()),
+                            Err(refusal) => {
+                                self.is_over = true;
+                                lines.extend(line("ERROR", &refusal.to_json()));
+                                break;
+                            }
+                        }
+                    }
                     if !lines.is_empty() {
                         return Some(lines.into());
                     }
@@ -123,18 +135,25 @@ impl Watching {
     }
 
     /// What the event is to this watcher: an object may come into its selection, or leave it.
-    fn line_of(&self, event: &Event) -> Option<Bytes> {
-        let read = |entry| objects::of_entry(entry, &self.asked.served).ok();
-        let now = event.current.as_ref().and_then(read).filter(|object| self.filter.admits(object));
-        let before = event.previous.as_ref().and_then(read).filter(|object| self.filter.admits(object));
+    async fn line_of(&self, event: &Event) -> Result<Option<Bytes>, Refusal> {
+        let now = self.admitted(event.current.as_ref()).await?;
+        let before = self.admitted(event.previous.as_ref()).await?;
         let (kind, mut object) = match (before, now) {
             (None, Some(now)) => ("ADDED", now),
             (Some(_), Some(now)) => ("MODIFIED", now),
             (Some(before), None) => ("DELETED", before),
-            (None, None) => return None,
+            (None, None) => return Ok(None),
         };
         object["metadata"]["resourceVersion"] = event.revision.to_string().into();
-        Some(line(kind, &respond::shown(&self.asked, &object)))
+        Ok(Some(line(kind, &respond::shown(&self.asked, &object))))
+    }
+
+    /// The object of an entry, if it is one of this watcher's.
+    async fn admitted(&self, entry: Option<&Entry>) -> Result<Option<Value>, Refusal> {
+        let Some(entry) = entry else { return Ok(None) };
+        let object = vec![objects::of_entry(entry, &self.asked.served)?];
+        let object = self.caller.shown_in_version(&self.asked.served, object).await?.pop();
+        Ok(object.filter(|object| self.filter.admits(object)))
     }
 }
 

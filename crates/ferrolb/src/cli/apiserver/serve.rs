@@ -102,7 +102,7 @@ fn options(args: &ServeArgs, authority: &Authority) -> anyhow::Result<Options> {
         networks: args.service_cluster_ip_range.networks.clone(),
         node_ports: args.service_node_port_range.0.clone(),
     };
-    Ok(Options { ranges, security, has_cluster_objects: true })
+    Ok(Options { ranges, security, has_cluster_objects: true, ..Options::default() })
 }
 
 /// The tokens of the file, which is made with one for FerroLB's own components if nobody named another.
