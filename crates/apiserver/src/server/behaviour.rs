@@ -179,10 +179,14 @@ impl Asked {
 impl Server {
     /// Completes an object that is to be created, and refuses one that breaks a rule.
     pub(super) fn prepare_new(&self, asked: &Asked, object: &mut Value) -> Result<Prepared<'_>, Refusal> {
-        let has_own_status = asked.served.has_status() && !asked.served.is_definition();
-        if has_own_status && let Some(object) = object.as_object_mut() {
+        let keeps_status = asked.served.is_definition() || asked.keeps_status();
+        if asked.served.has_status()
+            && !keeps_status
+            && let Some(object) = object.as_object_mut()
+        {
             object.remove("status");
         }
+        asked.begin_built_in(object);
         let (taken, outcome) = match asked.served.built_in_name() {
             Some(("", "services")) => self.with_allocations(object, |object, allocations| {
                 service::prepare_create(object, allocations, &self.options.ranges)
@@ -228,6 +232,7 @@ impl Server {
         object: &mut Value,
         old: &Value,
     ) -> Result<Prepared<'_>, Refusal> {
+        asked.carry_built_in(object, old);
         let (taken, outcome) = match (asked.served.built_in_name(), asked.is_status()) {
             (Some(("", "services")), true) => (None, service::prepare_status_update(object, old)),
             (Some(("", "services")), false) => self.with_allocations(object, |object, allocations| {

@@ -153,9 +153,13 @@ fn remove_defined_by(kinds: &mut Kinds, name: &str) {
     });
 }
 
+const ENDPOINTS_ARE_DEPRECATED: &str =
+    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
 impl Served {
     fn built_in(resource: ResourceType) -> Served {
         let types = Types::of_built_in(&resource.api_version(), &resource.kind);
+        let deprecated = (resource.plural == "endpoints").then_some(ENDPOINTS_ARE_DEPRECATED);
         Served {
             api_version: resource.api_version(),
             storage_api_version: resource.api_version(),
@@ -165,7 +169,7 @@ impl Served {
             selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
             columns: vec![Column::age()],
-            deprecation: None,
+            deprecation: deprecated.map(str::to_owned),
             resource,
         }
     }

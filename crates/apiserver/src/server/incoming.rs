@@ -49,7 +49,7 @@ impl Asked {
     }
 
     /// Takes away what the schema does not know; the warnings say what.
-    fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
+    pub(super) fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
         let mut unknown = self.strict.clone();
         if let Some(schema) = &self.served.schema {
             unknown.extend(schema.prune(object).iter().map(ToString::to_string));
@@ -88,6 +88,7 @@ impl Asked {
             None => {
                 self.served.types.normalise(object);
                 self.default_built_in(object)?;
+                self.complete_built_in(object);
             }
         }
         drop_repeated_owners(object);

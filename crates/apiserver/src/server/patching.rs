@@ -4,6 +4,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::objects::{Found, Unwritten, Written};
+use super::patched::Patched;
 use super::request::Asked;
 use super::{LIMITS, Server};
 use crate::apply::{ApplyError, uid_mismatch_message};
@@ -40,9 +41,15 @@ impl Server {
             }
             _ => return Err(asked.unsupported_patch(media).into()),
         };
-        let mut new = asked.decoded(patched.map_err(|error| asked.refused_patch(&error))?)?;
+        let how = match media {
+            "application/strategic-merge-patch+json" => Patched::Strategically(body),
+            _ => Patched::Text,
+        };
+        let object = patched.map_err(|error| asked.refused_patch(&error))?;
+        let (asked, new) = asked.patched(object, how)?;
+        let mut new = asked.decoded(new)?;
         let warnings = asked.understood(&mut new)?;
-        self.replace(asked, new, &old, warnings).await
+        self.replace(&asked, new, &old, warnings).await
     }
 
     async fn apply(&self, asked: &Asked, config: &Value, found: Option<Found>) -> Result<Written, Unwritten> {
@@ -88,14 +95,11 @@ fn no_manager() -> Refusal {
 
 impl Asked {
     fn unsupported_patch(&self, media: &str) -> Refusal {
-        let mut supported = vec![
-            "application/json-patch+json",
-            "application/merge-patch+json",
-            "application/apply-patch+yaml",
-        ];
         if self.served.schema.is_none() {
-            supported.insert(2, "application/strategic-merge-patch+json");
+            return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");
         }
+        let supported =
+            ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {}",
             supported.join(", ")
