@@ -20,6 +20,7 @@ mod objects;
 mod request;
 mod respond;
 mod reviews;
+mod scale;
 mod seats;
 mod tokens;
 mod traffic;
@@ -159,6 +160,15 @@ impl Server {
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
         match asked.verb {
+            Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
+            Verb::Update if asked.is_scale() => {
+                let scale = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.update_scale(&asked, &scale).await?))
+            }
+            Verb::Patch if asked.is_scale() => {
+                let patch = asked.patch(body).await?;
+                Ok(respond::written(&asked, &self.patch_scale(&asked, &patch).await?))
+            }
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,

@@ -164,7 +164,7 @@ impl Server {
         }
     }
 
-    async fn replace(
+    pub(super) async fn replace(
         &self,
         asked: &Asked,
         mut new: Value,
@@ -264,6 +264,10 @@ impl Server {
         old: Option<&Value>,
         warnings: &mut Vec<String>,
     ) -> Result<(), Refusal> {
+        if asked.is_scale() {
+            // A webhook would have to be asked about the scale, not about the object.
+            return asked.completed(object, old);
+        }
         let before = object.clone();
         warnings.extend(self.mutate(asked, operation, object, old).await?);
         if let Some(old) = old.filter(|_| *object != before) {
@@ -493,6 +497,8 @@ impl Asked {
         }
         if let Some(schema) = &self.served.schema {
             schema.default(object);
+            let scale = self.served.scale.as_ref();
+            errors.extend(scale.map(|scale| scale.errors(object)).unwrap_or_default());
             errors.extend(match old {
                 Some(old) if self.is_status() => schema.judge_status(object, old).errors,
                 _ => schema.validate(object, old),
@@ -520,7 +526,7 @@ impl Asked {
         Refusal::conflict(self.target(), why)
     }
 
-    fn unsupported_patch(&self, media: &str) -> Refusal {
+    pub(super) fn unsupported_patch(&self, media: &str) -> Refusal {
         let mut supported = vec![
             "application/json-patch+json",
             "application/merge-patch+json",
@@ -538,7 +544,7 @@ impl Asked {
         refusal
     }
 
-    fn refused_patch(&self, error: &PatchError) -> Refusal {
+    pub(super) fn refused_patch(&self, error: &PatchError) -> Refusal {
         let reason = match error.reason() {
             "Invalid" => Reason::Invalid,
             "BadRequest" => Reason::BadRequest,
