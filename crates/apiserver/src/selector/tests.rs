@@ -86,7 +86,7 @@ fn fields_match_by_their_text() {
         assert_eq!(FieldSelector::parse(selector).unwrap().matches(value_of), expected, "{selector}");
     }
     let selector = FieldSelector::parse("a!=b,metadata.name=web").unwrap();
-    assert_eq!((selector.required("metadata.name"), selector.required("a")), (Some("web".into()), None));
+    assert_eq!((selector.required("metadata.name"), selector.required("a")), (Some("web"), None));
 }
 
 #[test]

@@ -309,12 +309,12 @@ fn resource_type(definition: &Value, version: &Value) -> ResourceType {
     let texts = |value: &Value| list(value).iter().map(text).collect::<Vec<String>>();
     let part = |name: &str, kind| Subresource { name: name.to_owned(), kind, verbs: Verb::STATUS.to_vec() };
     let mut subresources = Vec::new();
+    if version["subresources"]["status"].is_object() {
+        subresources.push(part("status", None));
+    }
     if version["subresources"]["scale"].is_object() {
         let kind = ["autoscaling", "v1", "Scale"].map(str::to_owned);
         subresources.push(part("scale", Some(kind.into())));
-    }
-    if version["subresources"]["status"].is_object() {
-        subresources.push(part("status", None));
     }
     ResourceType {
         group: text(&spec["group"]),

@@ -120,6 +120,8 @@ impl Server {
                 message,
                 now,
             );
+        } else {
+            object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
         }
         self.write(asked, object, Some((old, revision)), Vec::new()).await
     }

@@ -52,16 +52,16 @@ use serde_json::Value;
 
 use crate::auth::{KeyError, Security};
 use crate::kinds::service::{Network, Ranges};
-use crate::path::{self, Target};
+use crate::path::{self, ResourcePath, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
 use access::Access;
 use calling::Caller;
 pub use calling::ResolveService;
-use catalog::Catalog;
 pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
+use catalog::{Catalog, Kinds, Served};
 pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
@@ -152,7 +152,15 @@ impl Server {
         let (parts, body) = request.into_parts();
         let kinds = self.catalog.snapshot();
         match path::parse(parts.uri.path()) {
-            Target::Resource(path) => self.resource(Asked::of(&parts, &path, &kinds)?, body).await,
+            Target::Resource(path) if is_unknown(&path, &kinds) => Ok(respond::no_such_page()),
+            Target::Resource(path) => {
+                let asked = Asked::of(&parts, &path, &kinds)?;
+                let deprecation = asked.served.deprecation.clone();
+                self.resource(asked, body).await.map_err(|mut refusal| {
+                    refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
+                    refusal
+                })
+            }
             Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
             target => respond::discovery(&target, &parts, &kinds),
         }
@@ -216,6 +224,15 @@ impl Server {
 
 async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
     server.answer(request).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
+}
+
+/// What no definition serves is not there, not even as something that could be; groups that are built in say more.
+fn is_unknown(path: &ResourcePath<'_>, kinds: &Kinds) -> bool {
+    let ResourcePath { group_version, resource, .. } = path;
+    let is_built_in =
+        |served: &&Arc<Served>| served.custom.is_none() && served.resource.group == group_version.group;
+    let key = (group_version.group.to_string(), group_version.version.to_string(), resource.to_string());
+    !group_version.group.is_empty() && !kinds.contains_key(&key) && !kinds.values().any(|it| is_built_in(&it))
 }
 
 fn timestamp_secs() -> i64 {

@@ -120,7 +120,7 @@ impl Server {
             "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
                 patch::strategic(&old, &body, &asked.served.types)
             }
-            _ => return Err(asked.unsupported_patch(media)),
+            _ => return Err(asked.unsupported_patch()),
         };
         let new = asked.decoded(patched.map_err(|error| asked.refused_patch(&error))?)?;
         self.replace(asked, new, &old, revision).await
@@ -205,8 +205,11 @@ impl Server {
         let key = asked.served.key(asked.namespace.as_deref(), &name);
         let is_gone = object["metadata"]["deletionTimestamp"].is_string() && !is_held(&object);
         let require = old.map_or(Require::Absent, |(_, revision)| Require::ModRevision(revision));
-        let write =
-            if is_gone { Write::Delete } else { Write::Put(self.in_storage_version(asked, &object).await?) };
+        let write = if is_gone {
+            Write::Delete
+        } else {
+            Write::Put(self.in_storage_version(asked, &mut object).await?)
+        };
         if !asked.is_dry_run()? {
             let committed = self.store.commit(Commit::one(key, require, write)).await;
             let committed = committed.map_err(|error| match error {
@@ -222,12 +225,14 @@ impl Server {
         Ok(Written { object, is_new, warnings })
     }
 
-    async fn in_storage_version(&self, asked: &Asked, object: &Value) -> Result<bytes::Bytes, Refusal> {
+    /// What is stored of an object. It becomes what is read back, which conversion may have changed.
+    async fn in_storage_version(&self, asked: &Asked, object: &mut Value) -> Result<bytes::Bytes, Refusal> {
         let served = &*asked.served;
         if served.custom.is_none() || served.api_version == served.storage_api_version {
             return Ok(stored(object, served)?.into());
         }
         let converted = self.caller.converted_one(served, object, &served.storage_api_version).await?;
+        *object = self.caller.converted_one(served, &converted, &served.api_version).await?;
         Ok(stored(&converted, served)?.into())
     }
 
@@ -526,7 +531,7 @@ impl Asked {
         Refusal::conflict(self.target(), why)
     }
 
-    pub(super) fn unsupported_patch(&self, media: &str) -> Refusal {
+    pub(super) fn unsupported_patch(&self) -> Refusal {
         let mut supported = vec![
             "application/json-patch+json",
             "application/merge-patch+json",
@@ -539,9 +544,7 @@ impl Asked {
             "the body of the request was in an unknown format - accepted media types include: {}",
             supported.join(", ")
         );
-        let mut refusal = Refusal::new(415, Reason::UnsupportedMediaType, message);
-        refusal.details.insert("given".to_owned(), media.into());
-        refusal
+        Refusal::new(415, Reason::UnsupportedMediaType, message)
     }
 
     pub(super) fn refused_patch(&self, error: &PatchError) -> Refusal {

@@ -22,6 +22,11 @@ use crate::table;
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
+/// A path that nothing is at.
+pub(super) fn no_such_page() -> Response {
+    respond(Body::from("404 page not found\n"), 404, "text/plain; charset=utf-8", &[])
+}
+
 pub(super) fn refusal(refusal: &Refusal) -> Response {
     let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
     if refusal.code == 429 {
@@ -61,10 +66,17 @@ pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
 pub(super) fn list(asked: &Asked, list: &List) -> Response {
     let resource = &asked.served.resource;
     let body = match asked.answer.shape {
-        Shape::Object => json!({
-            "kind": resource.list_kind(), "apiVersion": resource.api_version(),
-            "metadata": list.metadata, "items": list.items,
-        }),
+        Shape::Object => {
+            let mut metadata = list.metadata.clone();
+            if asked.served.custom.is_some() && metadata["continue"].is_null() {
+                // Lists of custom resources say so even if they do not go on.
+                metadata["continue"] = "".into();
+            }
+            json!({
+                "kind": resource.list_kind(), "apiVersion": resource.api_version(),
+                "metadata": metadata, "items": list.items,
+            })
+        }
         Shape::Table(version) => table_of(asked, &list.items, &list.metadata, version),
         Shape::Metadata { version, .. } => {
             let items: Vec<Value> = list.items.iter().map(|object| metadata_of(object, version)).collect();

@@ -14,6 +14,8 @@ use crate::status::{Refusal, Target};
 use crate::types::Types;
 
 const API_VERSION: &str = "autoscaling/v1";
+/// Stands for a number that is not there, while a patch is applied.
+const NOT_SET: i64 = i32::MIN as i64;
 
 /// Where in an object its scale is, each a JSON pointer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +73,14 @@ impl Asked {
         self.subresource.as_deref() == Some("scale")
     }
 
+    /// Where a real API server keeps the object, which some of its messages say.
+    fn registry_key(&self) -> String {
+        let resource = &self.served.resource;
+        let group = self.served.custom.as_ref().map(|_| format!("{}/", resource.group)).unwrap_or_default();
+        let namespace = self.namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+        format!("/registry/{group}{}/{namespace}{}", resource.plural, self.target().name)
+    }
+
     fn scale_paths(&self) -> Result<&ScalePaths, Refusal> {
         self.served.scale.as_ref().ok_or_else(Refusal::no_such_resource)
     }
@@ -101,7 +111,10 @@ impl Server {
             let applied = self.patch(asked, whole_of(asked, paths, patch)?).await?;
             return Ok(shown(asked, paths, applied));
         }
-        let old = scale_of(&object, paths, &asked.served);
+        let mut old = scale_of(&object, paths, &asked.served);
+        if asked.served.custom.is_some() && object.pointer(&paths.spec).is_none() {
+            old["spec"]["replicas"] = NOT_SET.into();
+        }
         let types = Types::of_built_in(API_VERSION, "Scale").unwrap_or_else(Types::of_unknown_kind);
         let patched = match media {
             "application/json-patch+json" => patch::json(&old, patch),
@@ -109,7 +122,7 @@ impl Server {
             "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
                 patch::strategic(&old, patch, &types)
             }
-            _ => return Err(asked.unsupported_patch(media)),
+            _ => return Err(asked.unsupported_patch()),
         };
         let scale = patched.map_err(|error| asked.refused_patch(&error))?;
         self.rescale(asked, &object, &scale).await
@@ -123,7 +136,18 @@ impl Server {
                 "the name of the object ({given}) does not match the name on the URL ({name})"
             )));
         }
+        let is_scale = scale["kind"].as_str().is_none_or(|kind| kind == "Scale")
+            && scale["apiVersion"].as_str().is_none_or(|version| version == API_VERSION);
+        if !is_scale {
+            let message =
+                "no kind is registered for the type v1.Scale in scheme \"pkg/runtime/scheme.go:111\"";
+            return Err(Refusal::bad_request(message));
+        }
         let replicas = scale["spec"]["replicas"].as_i64().unwrap_or_default();
+        if replicas == NOT_SET {
+            let field = paths.spec.replace('/', ".");
+            return Err(Refusal::bad_request(format!("the spec replicas field {field:?} cannot be empty")));
+        }
         if replicas < 0 && asked.served.custom.is_none() {
             let detail = "must be greater than or equal to 0";
             let error = FieldError::invalid("spec.replicas", &replicas.into(), detail);
@@ -134,11 +158,12 @@ impl Server {
         if uid.as_str().is_some_and(|uid| !uid.is_empty()) && *uid != object["metadata"]["uid"] {
             let text = |uid: &Value| uid.as_str().unwrap_or_default().to_owned();
             let (wanted, there) = (text(uid), text(&object["metadata"]["uid"]));
-            let why =
-                format!("Precondition failed: UID in precondition: {wanted}, UID in object meta: {there}");
-            let resource = format!("{}/scale", asked.served.resource.plural);
-            let target = Target { resource: &resource, ..asked.target() };
-            return Err(Refusal::conflict(target, &why));
+            let why = format!(
+                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
+                 failed: UID in precondition: {wanted}, UID in object meta: {there}",
+                asked.registry_key()
+            );
+            return Err(Refusal::conflict(asked.target(), &why));
         }
         let mut new = object.clone();
         set(&mut new, &paths.spec, replicas.into());
