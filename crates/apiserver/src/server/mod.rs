@@ -3,6 +3,7 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod built_in;
 mod calling;
 mod catalog;
 mod cluster_objects;
@@ -17,6 +18,7 @@ mod list;
 mod metrics;
 mod names;
 mod objects;
+mod patched;
 mod request;
 mod respond;
 mod reviews;
