@@ -53,7 +53,7 @@ impl Server {
             return Err(Refusal::new(414, Reason::None, message));
         }
         let user = self.user_of(&parts, wanted).await?;
-        let decision = self.access.decide(&user, wanted).await;
+        let decision = self.access.admit(&user, wanted).await;
         if !decision.is_allowed {
             return Err(wanted.forbidden(&user.name, &decision.reason));
         }

@@ -53,17 +53,18 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::auth::{KeyError, Security};
+use crate::builtin;
 use crate::kinds::service::{Network, Ranges};
-use crate::path::{self, ResourcePath, Target};
+use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
 use crate::store::{Store, StoreError};
 use access::Access;
 use calling::Caller;
 pub use calling::ResolveService;
+use catalog::Catalog;
 pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
-use catalog::{Catalog, Kinds, Served};
 pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
@@ -153,19 +154,24 @@ impl Server {
     async fn answer(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         let kinds = self.catalog.snapshot();
-        match path::parse(parts.uri.path()) {
-            Target::Resource(path) if is_unknown(&path, &kinds) => Ok(respond::no_such_page()),
-            Target::Resource(path) => {
-                let asked = Asked::of(&parts, &path, &kinds)?;
-                let deprecation = asked.served.deprecation.clone();
-                self.resource(asked, body).await.map_err(|mut refusal| {
-                    refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
-                    refusal
-                })
-            }
+        let found = match path::parse(parts.uri.path()) {
+            Target::Resource(path) => match Asked::of(&parts, &path, &kinds) {
+                Ok(asked) => {
+                    let deprecation = asked.served.deprecation.clone();
+                    self.resource(asked, body).await.map_err(|mut refusal| {
+                        refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
+                        refusal
+                    })
+                }
+                Err(refusal) => Err(refusal),
+            },
             Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
             target => respond::discovery(&target, &parts, &kinds),
-        }
+        };
+        found.or_else(|refusal| match refusal.is_no_such_resource() && !is_built_in(parts.uri.path()) {
+            true => Ok(respond::no_such_page()),
+            false => Err(refusal),
+        })
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
@@ -228,13 +234,16 @@ async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Reque
     server.answer(request).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
 }
 
-/// What no definition serves is not there, not even as something that could be; groups that are built in say more.
-fn is_unknown(path: &ResourcePath<'_>, kinds: &Kinds) -> bool {
-    let ResourcePath { group_version, resource, .. } = path;
-    let is_built_in =
-        |served: &&Arc<Served>| served.custom.is_none() && served.resource.group == group_version.group;
-    let key = (group_version.group.to_string(), group_version.version.to_string(), resource.to_string());
-    !group_version.group.is_empty() && !kinds.contains_key(&key) && !kinds.values().any(|it| is_built_in(&it))
+/// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.
+fn is_built_in(path: &str) -> bool {
+    let mut segments = path.trim_matches('/').split('/');
+    match segments.next() {
+        Some("api") => true,
+        Some("apis") => {
+            segments.next().is_some_and(|group| builtin::all().iter().any(|it| it.group == group))
+        }
+        _ => false,
+    }
 }
 
 fn timestamp_secs() -> i64 {

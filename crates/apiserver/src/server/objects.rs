@@ -400,7 +400,7 @@ impl Asked {
     }
 
     /// Takes away what the schema does not know; the warnings say what.
-    fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
+    pub(super) fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
         let mut unknown = self.strict.clone();
         if let Some(schema) = &self.served.schema {
             unknown.extend(schema.prune(object).iter().map(ToString::to_string));

@@ -110,6 +110,10 @@ impl Asked {
         {
             return Err(Refusal::no_such_resource());
         }
+        // Nothing is kept of a question, so it has no name to be found by.
+        if resource.verbs == [Verb::Create] && self.name.is_some() {
+            return Err(Refusal::no_such_resource());
+        }
         let verbs = match &self.subresource {
             None => &resource.verbs,
             Some(name) => {

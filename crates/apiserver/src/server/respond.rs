@@ -22,16 +22,18 @@ use crate::table;
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
-/// A path that nothing is at.
-pub(super) fn no_such_page() -> Response {
-    respond(Body::from("404 page not found\n"), 404, "text/plain; charset=utf-8", &[])
-}
-
 pub(super) fn refusal(refusal: &Refusal) -> Response {
     let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
     if refusal.code == 429 {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    response
+}
+
+/// For a path that is none of the API's.
+pub(super) fn no_such_page() -> Response {
+    let mut response = respond(Body::from("404 page not found\n"), 404, "text/plain; charset=utf-8", &[]);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
