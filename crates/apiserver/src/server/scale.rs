@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::Server;
 use super::catalog::Served;
-use super::objects::Written;
+use super::objects::{Found, Written};
 use super::request::Asked;
 use crate::patch;
 use crate::schema::FieldError;
@@ -47,8 +47,7 @@ impl ScalePaths {
         }
     }
 
-    /// What is wrong with the numbers in a custom resource.
-    pub(super) fn errors(&self, object: &Value) -> Vec<FieldError> {
+    fn errors(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for pointer in [&self.spec, &self.status] {
             let Some(value) = object.pointer(pointer) else { continue };
@@ -65,6 +64,16 @@ impl ScalePaths {
             }
         }
         errors
+    }
+}
+
+impl Served {
+    /// What is wrong with the numbers of replicas in a custom resource.
+    pub(super) fn scale_errors(&self, object: &Value) -> Vec<FieldError> {
+        match (&self.custom, &self.scale) {
+            (Some(_), Some(scale)) => scale.errors(object),
+            _ => Vec::new(),
+        }
     }
 }
 
@@ -122,7 +131,7 @@ impl Server {
             "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
                 patch::strategic(&old, patch, &types)
             }
-            _ => return Err(asked.unsupported_patch()),
+            _ => return Err(asked.unsupported_patch(media)),
         };
         let scale = patched.map_err(|error| asked.refused_patch(&error))?;
         self.rescale(asked, &object, &scale).await
@@ -172,7 +181,8 @@ impl Server {
             _ => object["metadata"]["resourceVersion"].clone(),
         };
         let revision = object["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse().ok());
-        let written = self.replace(asked, new, object, revision.unwrap_or_default()).await?;
+        let old = Found { object: object.clone(), revision: revision.unwrap_or_default() };
+        let written = self.replace(asked, new, &old, Vec::new()).await.map_err(Refusal::from)?;
         Ok(shown(asked, paths, written))
     }
 }
