@@ -16,6 +16,8 @@ pub struct Refusal {
     pub warnings: Box<[String]>,
 }
 
+const NO_SUCH_RESOURCE: &str = "the server could not find the requested resource";
+
 /// The `reason` of a Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
@@ -132,8 +134,11 @@ impl Refusal {
 
     /// A path that no resource has.
     pub fn no_such_resource() -> Refusal {
-        let message = "the server could not find the requested resource";
-        Refusal { details: Map::from_iter([]), ..Refusal::new(404, Reason::NotFound, message) }
+        Refusal::new(404, Reason::NotFound, NO_SUCH_RESOURCE)
+    }
+
+    pub(crate) fn is_no_such_resource(&self) -> bool {
+        self.code == 404 && self.message == NO_SUCH_RESOURCE
     }
 
     pub fn already_exists(target: Target<'_>) -> Refusal {
@@ -190,8 +195,12 @@ impl Refusal {
         if self.reason != Reason::None {
             status["reason"] = self.reason.as_str().into();
         }
-        // A path that is forbidden has details that say nothing.
-        if !self.details.is_empty() || self.reason == Reason::Forbidden {
+        // Some have details that say nothing.
+        let has_details = matches!(
+            self.reason,
+            Reason::Forbidden | Reason::MethodNotAllowed | Reason::NotFound | Reason::Timeout
+        );
+        if !self.details.is_empty() || has_details {
             status["details"] = Value::Object(self.details.clone());
         }
         status["code"] = self.code.into();

@@ -35,16 +35,15 @@ impl Decision {
 /// What everybody may read, with or without a name.
 const PUBLIC_PATHS: [&str; 5] = ["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
-/// What needs no role: health for all, everything for those who are trusted. `None` if the roles are to be asked.
-pub fn without_roles(mode: Mode, user: &Identity, wanted: &Attributes) -> Option<Decision> {
+/// What needs no role, because the user is trusted or nobody is asked. `None` if the roles are to be asked.
+pub fn without_roles(mode: Mode, user: &Identity) -> Option<Decision> {
     if user.is_trusted() || mode == Mode::AlwaysAllow {
         return Some(Decision::allowed(""));
     }
-    let is_public = !wanted.is_resource && PUBLIC_PATHS.contains(&wanted.path.as_str());
-    if mode == Mode::ComponentsOnly {
-        let is_allowed = is_public && wanted.verb == "get";
-        return Some(if is_allowed { Decision::allowed("") } else { Decision::no_opinion("") });
-    }
-    // Roles say so too, unless somebody deleted them.
-    (is_public && wanted.path != "/version" && wanted.path != "/version/").then(|| Decision::allowed(""))
+    (mode == Mode::ComponentsOnly).then(|| Decision::no_opinion(""))
+}
+
+/// What everybody may do without asking anybody: see whether the server is there.
+pub fn is_public(wanted: &Attributes) -> bool {
+    !wanted.is_resource && wanted.verb == "get" && PUBLIC_PATHS.contains(&wanted.path.as_str())
 }

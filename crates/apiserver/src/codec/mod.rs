@@ -28,16 +28,19 @@ use crate::schema::metadata;
 use crate::types::Types;
 
 /// Everything that could grow with a body is bounded here; its length is bounded by whoever received it.
-pub const LIMITS: Limits = Limits { depth: 120, yaml_nodes: 250_000, yaml_aliases: 10_000 };
+pub const LIMITS: Limits =
+    Limits { depth: 120, yaml_nodes: 250_000, yaml_aliases: 1_000, yaml_repeated: 20_000 };
 
 /// See [`LIMITS`].
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Levels of values inside a value. What is deeper could not be read back from the store.
     pub depth: usize,
-    /// Values in a YAML text, those that aliases stand for counted each time.
+    /// Values in a YAML text.
     pub yaml_nodes: usize,
     pub yaml_aliases: usize,
+    /// What aliases stand for, in pieces of YAML, all of them together.
+    pub yaml_repeated: usize,
 }
 
 /// How a body is written.
@@ -144,6 +147,19 @@ pub fn decode_options(media: Media, bytes: &[u8], kind: &str) -> Result<Body, Bo
     decode(media, bytes, Expected { api_version, ..expected })
 }
 
+/// Reads an object that is no text but comes from one, such as what a strategic merge patch makes; what is wrong
+/// with it is said in other words.
+pub fn restore(object: &Value, types: &Types) -> Result<Body, String> {
+    match parse_as(object.to_string().as_bytes(), types) {
+        Ok(Parsed { mut value, strict }) => {
+            types.normalise(&mut value);
+            Ok(Body { value, strict })
+        }
+        Err(JsonError::Type { restored, .. }) => Err(restored),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 fn text_of(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
@@ -170,7 +186,9 @@ fn decode_custom(text: &[u8], given: &[u8], expected: Expected<'_>) -> Result<Bo
     let parsed = match parse(text) {
         Ok(parsed) => parsed,
         Err(JsonError::Syntax(error)) => return Err(expected.no_kind(&error.to_string(), given)),
-        Err(JsonError::Type(why)) => return Err(expected.unreadable(&Said::of("", "", expected), &why)),
+        Err(JsonError::Type { why, .. }) => {
+            return Err(expected.unreadable(&Said::of("", "", expected), &why));
+        }
     };
     let mut value = parsed.value;
     let said = expected.said(&value, given)?;
@@ -294,7 +312,7 @@ impl Expected<'_> {
             Ok(parsed) => parsed.value,
             Err(JsonError::Syntax(error)) => return self.no_kind(&error.to_string(), given),
             // A number that is none, somewhere: what the object says it is can still be read.
-            Err(JsonError::Type(_)) => Value::Null,
+            Err(JsonError::Type { .. }) => Value::Null,
         };
         let said = match self.said(&value, given) {
             Ok(said) => said,

@@ -65,7 +65,7 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     budget.flow_nesting_limit = LIMITS.depth;
     let mut options = Options::default();
     options.budget = Some(budget);
-    options.alias_limits.max_total_replayed_events = LIMITS.yaml_nodes;
+    options.alias_limits.max_total_replayed_events = LIMITS.yaml_repeated;
     options.alias_limits.max_replay_stack_depth = LIMITS.depth;
     options.alias_limits.max_alias_expansions_per_anchor = LIMITS.yaml_aliases;
     options.duplicate_keys = duplicate_keys;

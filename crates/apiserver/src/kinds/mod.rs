@@ -7,6 +7,7 @@
 //! order at all, these come in the order of the fields.
 
 pub mod configmap;
+pub mod defaults;
 pub mod endpointslice;
 pub mod lease;
 pub mod namespace;

@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use super::{Authority, Pair, ServerNames, Tls, authority, files, serve};
 use crate::auth::{MASTERS, Security, StaticTokens};
@@ -77,8 +78,7 @@ impl Running {
         builder.unwrap().with_root_certificates(roots)
     }
 
-    /// Status and body of the answer to one request on a connection of its own.
-    async fn ask(&self, client: Option<&Pair>, head: &str) -> (u16, String) {
+    async fn connect(&self, client: Option<&Pair>) -> TlsStream<TcpStream> {
         let config = match client {
             None => self.trusting().with_no_client_auth(),
             Some(pair) => {
@@ -89,7 +89,12 @@ impl Running {
         };
         let name = ServerName::try_from("kubernetes.default.svc").unwrap();
         let stream = TcpStream::connect(self.address).await.unwrap();
-        let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.unwrap()
+    }
+
+    /// Status and body of the answer to one request on a connection of its own.
+    async fn ask(&self, client: Option<&Pair>, head: &str) -> (u16, String) {
+        let mut stream = self.connect(client).await;
         let request = format!("{head}\r\nhost: a\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
@@ -139,6 +144,40 @@ async fn a_head_that_is_too_long_is_refused() {
     let server = Running::start("head").await;
     let head = format!("GET /healthz HTTP/1.1\r\nx: {}", "y".repeat(crate::server::LIMITS.head_bytes));
     assert_eq!(server.ask(None, &head).await.0, 431);
+    server.stop().await;
+}
+
+/// A watch has no end of its own, and must not keep the server from ending.
+#[tokio::test]
+async fn a_watch_ends_with_the_server() {
+    let server = Running::start("stop").await;
+    let admin = server.authority.admin().unwrap();
+    let mut watch = server.connect(Some(&admin)).await;
+    watch.write_all(b"GET /api/v1/nodes?watch=1 HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut head = [0; 12];
+    watch.read_exact(&mut head).await.unwrap();
+    assert_eq!(&head, b"HTTP/1.1 200");
+    let began = tokio::time::Instant::now();
+    server.stop().await;
+    assert!(began.elapsed() < crate::server::LIMITS.closing_time);
+    let mut rest = Vec::new();
+    watch.read_to_end(&mut rest).await.unwrap();
+    assert!(rest.ends_with(b"0\r\n\r\n"), "the answer is complete");
+}
+
+#[tokio::test]
+async fn a_body_that_is_too_long_is_answered_though_it_was_not_asked_for_to_its_end() {
+    let server = Running::start("long").await;
+    let mut stream = server.connect(Some(&server.authority.admin().unwrap())).await;
+    let length = 3 * crate::server::LIMITS.body_bytes;
+    let head = format!(
+        "POST /api/v1/nodes HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(&vec![b' '; length]).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    assert!(answer.starts_with(b"HTTP/1.1 413"), "{}", String::from_utf8_lossy(&answer));
     server.stop().await;
 }
 

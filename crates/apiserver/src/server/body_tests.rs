@@ -37,7 +37,11 @@ async fn send(server: &Arc<Server>, path: &str, [content, accept]: [&str; 2], bo
     let method = if body.is_empty() { Method::GET } else { Method::POST };
     let request = Request::builder().method(method).uri(path);
     let request = request.header("content-type", content).header("accept", accept);
-    let response = server.router().oneshot(request.body(Body::from(body.to_vec())).unwrap()).await.unwrap();
+    answered(server, request.body(Body::from(body.to_vec())).unwrap()).await
+}
+
+async fn answered(server: &Arc<Server>, request: Request<Body>) -> Answer {
+    let response = server.router().oneshot(request).await.unwrap();
     let (code, headers) = (response.status().as_u16(), response.headers().clone());
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 24).await.unwrap();
     Answer { code, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
@@ -120,6 +124,53 @@ async fn unknown_fields_are_refused_or_warned_of_or_neither() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn what_a_patch_makes_is_read_as_the_kind_it_is_of() {
+    let server = server().await;
+    send(&server, CONFIG_MAPS, ["application/vnd.kubernetes.protobuf", ""], &in_protobuf("a")).await;
+    let path = format!("{CONFIG_MAPS}/a?fieldValidation=Strict");
+    for (kind, body, code, message) in [
+        ("merge", r#"{"data":{"k":"w"}}"#, 200, ""),
+        ("merge", "{", 400, "error decoding patch: unexpected end of JSON input"),
+        ("strategic-merge", "{", 400, "unexpected end of JSON input"),
+        (
+            "strategic-merge",
+            r#"{"data":{"k":1}}"#,
+            422,
+            " \"\" is invalid: patch: Invalid value: \"map[data:map[k:1]]\": cannot convert int64 to string",
+        ),
+        (
+            "strategic-merge",
+            r#"{"x":[1,null],"y":1,"y":2}"#,
+            422,
+            " \"\" is invalid: patch: Invalid value: \"map[x:[1 <nil>] y:2]\": strict decoding error: duplicate field \
+             \"y\", unknown field \"x\", unknown field \"y\"",
+        ),
+        (
+            "merge",
+            r#"{"metadata":{"name":"b"}}"#,
+            400,
+            "the name of the object (b) does not match the name on the URL (a)",
+        ),
+    ] {
+        let media = format!("application/{kind}-patch+json");
+        let answer = patch(&server, &path, &media, body).await;
+        assert_eq!(answer.code, code, "{body}: {}", answer.text);
+        if code != 200 {
+            assert_eq!(answer.json()["message"], message, "{body}");
+        }
+    }
+    let answer = patch(&server, &path, "application/merge-patch+json", r#"{"data":"x"}"#).await;
+    let message = answer.json()["message"].as_str().unwrap_or_default().to_owned();
+    let why = ": json: cannot unmarshal string into Go struct field ConfigMap.data of type map[string]string";
+    assert!(answer.code == 422 && message.ends_with(why), "{message}");
+}
+
+async fn patch(server: &Arc<Server>, path: &str, media: &str, body: &str) -> Answer {
+    let request = Request::builder().method(Method::PATCH).uri(path).header("content-type", media);
+    answered(server, request.body(Body::from(body.to_owned())).unwrap()).await
 }
 
 #[tokio::test]

@@ -153,9 +153,13 @@ fn remove_defined_by(kinds: &mut Kinds, name: &str) {
     });
 }
 
+const ENDPOINTS_ARE_DEPRECATED: &str =
+    "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice";
+
 impl Served {
     fn built_in(resource: ResourceType) -> Served {
         let types = Types::of_built_in(&resource.api_version(), &resource.kind);
+        let deprecated = (resource.plural == "endpoints").then_some(ENDPOINTS_ARE_DEPRECATED);
         Served {
             api_version: resource.api_version(),
             storage_api_version: resource.api_version(),
@@ -165,7 +169,7 @@ impl Served {
             selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
             columns: vec![Column::age()],
-            deprecation: None,
+            deprecation: deprecated.map(str::to_owned),
             resource,
         }
     }
@@ -176,10 +180,19 @@ impl Served {
 
     /// Whether `metadata.generation` counts the changes of what was asked for.
     pub(super) fn has_generation(&self) -> bool {
-        self.schema.is_some()
-            || matches!(self.resource.group.as_str(), "apps" | "batch" | "networking.k8s.io" | "policy")
-            || matches!(self.resource.plural.as_str(), "endpointslices" | "customresourcedefinitions")
-            || self.resource.plural.ends_with("webhookconfigurations")
+        const COUNTED_GROUPS: [&str; 6] = [
+            "admissionregistration.k8s.io",
+            "apps",
+            "batch",
+            "networking.k8s.io",
+            "policy",
+            "scheduling.k8s.io",
+        ];
+        const COUNTED: [&str; 5] =
+            ["customresourcedefinitions", "endpointslices", "pods", "podtemplates", "replicationcontrollers"];
+        let (group, plural) = (self.resource.group.as_str(), self.resource.plural.as_str());
+        let is_counted = COUNTED_GROUPS.contains(&group) || COUNTED.contains(&plural);
+        self.schema.is_some() || is_counted && plural != "controllerrevisions"
     }
 
     /// Below which the objects of the kind are stored, whichever version they are asked for in.

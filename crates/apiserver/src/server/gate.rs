@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::request::Parts;
 use axum::response::Response;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::limits::{LIMITS, Reached};
@@ -52,7 +53,7 @@ impl Server {
             return Err(Refusal::new(414, Reason::None, message));
         }
         let user = self.user_of(&parts, wanted).await?;
-        let decision = self.access.decide(&user, wanted).await;
+        let decision = self.access.admit(&user, wanted).await;
         if !decision.is_allowed {
             return Err(wanted.forbidden(&user.name, &decision.reason));
         }
@@ -171,16 +172,37 @@ impl Server {
 /// The whole body, so that working on it does not wait for the client.
 async fn received(body: Body) -> Result<Body, Refusal> {
     let by = Instant::now() + LIMITS.body_time;
-    let bytes: Bytes = match timeout_at(by, axum::body::to_bytes(body, LIMITS.body_bytes)).await {
-        Ok(Ok(bytes)) => bytes,
-        Ok(Err(_)) => {
+    match timeout_at(by, read(body)).await {
+        Ok(Ok(Some(bytes))) => Ok(Body::from(bytes)),
+        // There is probably nobody left to read this.
+        Ok(Err(error)) => Err(Refusal::bad_request(format!("the body is not complete: {error}"))),
+        Ok(Ok(None)) => {
             Reached::BodyBytes.count();
             let message = format!("Request entity too large: limit is {}", LIMITS.body_bytes);
-            return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
+            Err(Refusal::new(413, Reason::RequestEntityTooLarge, message))
         }
-        Err(_) => return Err(too_late(Reached::BodyTime)),
-    };
-    Ok(Body::from(bytes))
+        Err(_) => Err(too_late(Reached::BodyTime)),
+    }
+}
+
+/// Nothing if it is too long, an error if it breaks off.
+async fn read(body: Body) -> Result<Option<Bytes>, axum::Error> {
+    let mut chunks = body.into_data_stream();
+    let (mut kept, mut length) = (BytesMut::new(), 0);
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        length += chunk.len();
+        if length > LIMITS.drained_bytes {
+            return Ok(None);
+        } else if length > LIMITS.body_bytes {
+            kept = BytesMut::new();
+        } else if chunks.is_end_stream() && kept.is_empty() {
+            return Ok(Some(chunk));
+        } else {
+            kept.extend_from_slice(&chunk);
+        }
+    }
+    Ok((length <= LIMITS.body_bytes).then(|| kept.freeze()))
 }
 
 fn too_late(reached: Reached) -> Refusal {

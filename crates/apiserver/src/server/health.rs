@@ -38,7 +38,7 @@ impl Server {
             check if CHECKS.contains(&check) => {
                 text(500, "internal server error: it does not answer\n".to_owned())
             }
-            _ => text(404, "404 page not found\n".to_owned()),
+            _ => respond::no_such_page(),
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 /// Everything that could grow with a request or a connection is bounded here. Reaching a bound is answered and counted.
 pub const LIMITS: Limits = Limits {
     body_bytes: 3 << 20,
+    drained_bytes: 64 << 20,
     object_bytes: 3 << 19,
     url_bytes: 16 << 10,
     head_bytes: 64 << 10,
@@ -36,6 +37,8 @@ pub const LIMITS: Limits = Limits {
 pub struct Limits {
     /// Length of a request's body. 413.
     pub body_bytes: usize,
+    /// What of a longer body is read and thrown away, because some clients do not look at the answer before all is sent.
+    pub drained_bytes: usize,
     /// Length of a stored object. 413.
     pub object_bytes: usize,
     /// Length of path and query of a request. 414.

@@ -3,6 +3,7 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod built_in;
 mod calling;
 mod catalog;
 mod cluster_objects;
@@ -17,6 +18,7 @@ mod list;
 mod metrics;
 mod names;
 mod objects;
+mod patched;
 mod request;
 mod respond;
 mod reviews;
@@ -50,6 +52,7 @@ use axum::response::Response;
 use serde_json::Value;
 
 use crate::auth::{KeyError, Security};
+use crate::builtin;
 use crate::kinds::service::{Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
@@ -150,11 +153,18 @@ impl Server {
     async fn answer(&self, request: axum::extract::Request) -> Result<Response, Refusal> {
         let (parts, body) = request.into_parts();
         let kinds = self.catalog.snapshot();
-        match path::parse(parts.uri.path()) {
-            Target::Resource(path) => self.resource(Asked::of(&parts, &path, &kinds)?, body).await,
+        let found = match path::parse(parts.uri.path()) {
+            Target::Resource(path) => match Asked::of(&parts, &path, &kinds) {
+                Ok(asked) => self.resource(asked, body).await,
+                Err(refusal) => Err(refusal),
+            },
             Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
             target => respond::discovery(&target, &parts, &kinds),
-        }
+        };
+        found.or_else(|refusal| match refusal.is_no_such_resource() && !is_built_in(parts.uri.path()) {
+            true => Ok(respond::no_such_page()),
+            false => Err(refusal),
+        })
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
@@ -206,6 +216,18 @@ impl Server {
 
 async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
     server.answer(request).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
+}
+
+/// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.
+fn is_built_in(path: &str) -> bool {
+    let mut segments = path.trim_matches('/').split('/');
+    match segments.next() {
+        Some("api") => true,
+        Some("apis") => {
+            segments.next().is_some_and(|group| builtin::all().iter().any(|it| it.group == group))
+        }
+        _ => false,
+    }
 }
 
 fn timestamp_secs() -> i64 {

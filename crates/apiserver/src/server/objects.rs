@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::catalog::Served;
 use super::converting;
 use super::list::List;
+use super::patched::Patched;
 use super::request::{Asked, FieldValidation};
 use super::{LIMITS, Reached, Server, names, timestamp};
 use crate::admission::{self, Operation};
@@ -82,12 +83,14 @@ impl Server {
         let fields = object["metadata"].as_object_mut().map(std::mem::take).unwrap_or_default();
         object["metadata"] = Value::Object(asked.metadata_of_new(fields));
         if asked.served.has_status()
+            && !asked.keeps_status()
             && let Some(object) = object.as_object_mut()
         {
             object.remove("status");
         }
         asked.defaulted(&mut object);
         let mut object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
+        asked.begin_built_in(&mut object);
         self.admit(asked, Operation::Create, &mut object, None, &mut warnings).await?;
         self.write(asked, object, None, warnings).await
     }
@@ -122,8 +125,14 @@ impl Server {
             }
             _ => return Err(asked.unsupported_patch(media)),
         };
-        let new = asked.decoded(patched.map_err(|error| asked.refused_patch(&error))?)?;
-        self.replace(asked, new, &old, revision).await
+        let how = match media {
+            "application/strategic-merge-patch+json" => Patched::Strategically(&body),
+            _ => Patched::Text,
+        };
+        let object = patched.map_err(|error| asked.refused_patch(&error))?;
+        let (asked, new) = asked.patched(object, how)?;
+        let new = asked.decoded(new)?;
+        self.replace(&asked, new, &old, revision).await
     }
 
     async fn apply(
@@ -140,6 +149,7 @@ impl Server {
         let live = found.as_ref().map(|(object, _)| object);
         let applied = asked.field_owner().apply(live, config, manager, force, Utc::now());
         let mut object = applied.map_err(|error| asked.refused_apply(&error))?;
+        asked.complete_built_in(&mut object);
         match &found {
             Some((old, revision)) => {
                 asked.carried_over(&mut object, old);
@@ -157,6 +167,7 @@ impl Server {
                 fields.extend(managed.map(|managed| ("managedFields".to_owned(), managed)));
                 object["metadata"] = Value::Object(fields);
                 asked.defaulted(&mut object);
+                asked.begin_built_in(&mut object);
                 let mut warnings = Vec::new();
                 self.admit(asked, Operation::Create, &mut object, None, &mut warnings).await?;
                 self.write(asked, object, None, warnings).await
@@ -180,6 +191,7 @@ impl Server {
         asked.carried_over(&mut new, old);
         asked.defaulted(&mut new);
         let mut new = asked.field_owner().update(Some(old), new, &asked.field_manager(), Utc::now());
+        asked.carry_built_in(&mut new, old);
         self.admit(asked, Operation::Update, &mut new, Some(old), &mut warnings).await?;
         self.write(asked, new, Some((old, revision)), warnings).await
     }
@@ -371,6 +383,7 @@ impl Asked {
             object["metadata"]["namespace"] = namespace.as_str().into();
         }
         self.complete_definition(&mut object);
+        self.complete_built_in(&mut object);
         if self.served.is_webhook_configuration() {
             admission::validate::complete(&mut object, self.served.resource.plural.starts_with("mutating"));
         }
@@ -378,7 +391,7 @@ impl Asked {
     }
 
     /// Takes away what the schema does not know; the warnings say what.
-    fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
+    pub(super) fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
         let mut unknown = self.strict.clone();
         if let Some(schema) = &self.served.schema {
             unknown.extend(schema.prune(object).iter().map(ToString::to_string));
@@ -521,14 +534,11 @@ impl Asked {
     }
 
     fn unsupported_patch(&self, media: &str) -> Refusal {
-        let mut supported = vec![
-            "application/json-patch+json",
-            "application/merge-patch+json",
-            "application/apply-patch+yaml",
-        ];
         if self.served.schema.is_none() {
-            supported.insert(2, "application/strategic-merge-patch+json");
+            return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");
         }
+        let supported =
+            ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
         let message = format!(
             "the body of the request was in an unknown format - accepted media types include: {}",
             supported.join(", ")

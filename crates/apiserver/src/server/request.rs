@@ -110,6 +110,10 @@ impl Asked {
         {
             return Err(Refusal::no_such_resource());
         }
+        // Nothing is kept of a question, so it has no name to be found by.
+        if resource.verbs == [Verb::Create] && self.name.is_some() {
+            return Err(Refusal::no_such_resource());
+        }
         let verbs = match &self.subresource {
             None => &resource.verbs,
             Some(name) => {
@@ -145,6 +149,11 @@ impl Asked {
     /// The same question about one object of the collection.
     pub(super) fn about(&self, namespace: Option<String>, name: Option<String>) -> Asked {
         Asked { namespace, name, ..self.clone() }
+    }
+
+    /// The same question about a body in which this is unknown or there twice.
+    pub(super) fn with_strict(&self, strict: Vec<String>) -> Asked {
+        Asked { strict, ..self.clone() }
     }
 
     /// How messages name the object that is asked for.
@@ -285,15 +294,24 @@ impl Asked {
     }
 
     /// The patch that is sent: YAML only if it is one to apply.
-    pub(super) async fn patch(&self, body: Body) -> Result<Value, Refusal> {
+    pub(super) async fn patch(&mut self, body: Body) -> Result<Value, Refusal> {
         let bytes = bytes(body).await?;
-        let read = if self.content_type.starts_with("application/apply-patch+yaml") {
-            codec::parse_yaml(&bytes)
-                .map_err(|error| format!("error decoding YAML: error converting YAML to JSON: {error}"))
-        } else {
-            codec::parse(&bytes).map(|parsed| parsed.value).map_err(|error| error.to_string())
-        };
-        read.map_err(Refusal::bad_request)
+        if self.content_type.starts_with("application/apply-patch+yaml") {
+            let config = codec::parse_yaml(&bytes).map_err(|error| {
+                Refusal::bad_request(format!("error decoding YAML: error converting YAML to JSON: {error}"))
+            })?;
+            return require_map(config);
+        }
+        match codec::parse(&bytes) {
+            Ok(parsed) => {
+                self.strict = parsed.strict;
+                Ok(parsed.value)
+            }
+            Err(error) if self.content_type.starts_with("application/strategic-merge-patch+json") => {
+                Err(Refusal::bad_request(error.to_string()))
+            }
+            Err(error) => Err(Refusal::bad_request(format!("error decoding patch: {error}"))),
+        }
     }
 
     /// How to delete, if that is said.
@@ -316,6 +334,20 @@ impl Asked {
             _ => Ok(options),
         }
     }
+}
+
+fn require_map(config: Value) -> Result<Value, Refusal> {
+    let found = match &config {
+        Value::Null | Value::Object(_) => return Ok(config),
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+    };
+    Err(Refusal::bad_request(format!(
+        "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go \
+         value of type map[string]interface {{}}"
+    )))
 }
 
 async fn bytes(body: Body) -> Result<bytes::Bytes, Refusal> {

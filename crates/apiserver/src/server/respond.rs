@@ -30,6 +30,13 @@ pub(super) fn refusal(refusal: &Refusal) -> Response {
     response
 }
 
+/// For a path that is none of the API's.
+pub(super) fn no_such_page() -> Response {
+    let mut response = respond(Body::from("404 page not found\n"), 404, "text/plain; charset=utf-8", &[]);
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {
     answer(asked, &shown(asked, object), 200, &deprecation(asked))
 }

@@ -50,6 +50,7 @@ impl Server {
         body: Value,
     ) -> Result<Written, Refusal> {
         let mut review = asked.decoded(body)?;
+        let warnings = asked.pruned(&mut review)?;
         if let Some(fields) = review.as_object_mut() {
             fields.retain(|field, _| matches!(&**field, "apiVersion" | "kind" | "metadata" | "spec"));
             fields.entry("spec").or_insert_with(|| json!({}));
@@ -79,7 +80,7 @@ impl Server {
             }
         };
         review["status"] = answered;
-        Ok(Written { object: review, is_new: true, warnings: Vec::new() })
+        Ok(Written { object: review, is_new: true, warnings })
     }
 
     async fn whose_token(&self, spec: &Value) -> Result<Value, Refusal> {

@@ -81,6 +81,17 @@ async fn a_body_that_does_not_end_is_given_up_on() {
 }
 
 #[tokio::test]
+async fn a_body_that_breaks_off_is_not_taken_for_a_whole_one() {
+    let server = server().await;
+    let whole = r#"{"metadata": {"name": "a"}}"#;
+    let chunks = [Ok(Bytes::from(whole)), Err(std::io::Error::other("gone"))];
+    let path = "/api/v1/namespaces/default/configmaps";
+    let (code, ..) = ask(&server, request("modest", path, Body::from_stream(stream::iter(chunks)))).await;
+    assert_eq!(code, 400);
+    assert_eq!(ask(&server, request("modest", &format!("{path}/a"), Body::empty())).await.0, 404);
+}
+
+#[tokio::test]
 async fn one_user_sends_so_many_bodies_and_no_more() {
     let server = server().await;
     let mut sending = Vec::new();

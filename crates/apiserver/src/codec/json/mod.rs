@@ -30,8 +30,12 @@ pub enum JsonError {
     #[error(transparent)]
     Syntax(#[from] Syntax),
     /// A value is not of the type of its field.
-    #[error("{0}")]
-    Type(String),
+    #[error("{why}")]
+    Type {
+        why: String,
+        /// The same in the words that are used where an object was no text before.
+        restored: String,
+    },
 }
 
 /// Reads a text into any value.
@@ -53,7 +57,7 @@ struct Reader<'a, 't> {
     within: &'t str,
     strict: Vec<String>,
     /// The first value of a wrong type. Reading goes on, because Go reports what is no JSON first.
-    wrong: Option<String>,
+    wrong: Option<(String, String)>,
     /// What a type that reads itself says; Go stops there, so nothing after it counts.
     fatal: Option<String>,
 }
@@ -92,8 +96,9 @@ impl<'a, 't> Reader<'a, 't> {
     fn parse(mut self, read: impl FnOnce(&mut Self) -> Result<Value, Syntax>) -> Result<Parsed, JsonError> {
         let value = read(&mut self)?;
         self.scanner.end()?;
-        match self.fatal.or(self.wrong) {
-            Some(error) => Err(JsonError::Type(error)),
+        let fatal = self.fatal.map(|why| (why.clone(), why));
+        match fatal.or(self.wrong) {
+            Some((why, restored)) => Err(JsonError::Type { why, restored }),
             None => Ok(Parsed { value, strict: self.strict }),
         }
     }
@@ -118,7 +123,7 @@ impl<'a, 't> Reader<'a, 't> {
             b'-' | b'0'..=b'9' => {
                 let text = self.scanner.number()?;
                 number_of(text).unwrap_or_else(|| {
-                    self.note_wrong(Found::Number(text), "float64");
+                    self.note_wrong(Found::Number(text), "float64", String::new());
                     Value::Null
                 })
             }
@@ -198,7 +203,12 @@ impl<'a, 't> Reader<'a, 't> {
             (Form::Bytes, Found::String) => {
                 match base64::decode(&text) {
                     Ok(bytes) => return Ok(Some(base64::encode(&bytes).into())),
-                    Err(at) => self.keep_wrong(|| format!("illegal base64 data at input byte {at}")),
+                    Err(at) => {
+                        let why = format!("illegal base64 data at input byte {at}");
+                        if self.wrong.is_none() && self.fatal.is_none() {
+                            self.wrong = Some((why.clone(), why));
+                        }
+                    }
                 }
                 return Ok(None);
             }
@@ -229,7 +239,7 @@ impl<'a, 't> Reader<'a, 't> {
                 Found::Number(_) if !precise => Found::Number(""),
                 found => found,
             };
-            self.note_wrong(found, &typed.go_name());
+            self.note_wrong(found, &typed.go_name(), restored(found, form, &typed.go_name()));
         }
         Ok(value)
     }
@@ -387,15 +397,9 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn note_wrong(&mut self, found: Found<'_>, expected: &str) {
+    fn note_wrong(&mut self, found: Found<'_>, expected: &str, restored: String) {
         if self.wrong.is_none() && self.fatal.is_none() {
-            self.wrong = Some(self.mismatch(found, expected));
-        }
-    }
-
-    fn keep_wrong(&mut self, error: impl FnOnce() -> String) {
-        if self.wrong.is_none() && self.fatal.is_none() {
-            self.wrong = Some(error());
+            self.wrong = Some((self.mismatch(found, expected), restored));
         }
     }
 
@@ -429,6 +433,28 @@ impl Reader<'_, '_> {
             format!("struct field {}.{}", self.within, names.join("."))
         };
         format!("json: cannot unmarshal {found} into Go {place} of type {expected}")
+    }
+}
+
+/// What is wrong in the words of what restores an object from its fields.
+fn restored(found: Found<'_>, form: Form, go_name: &str) -> String {
+    let kind = match found {
+        Found::Array => "slice",
+        Found::Bool => "bool",
+        Found::Object => "map",
+        Found::String => "string",
+        Found::Number(text) if text.contains(['.', 'e', 'E']) => "float64",
+        Found::Number(_) => "int64",
+    };
+    match (form, kind) {
+        (Form::Struct, _) => format!("cannot restore struct from: {kind}"),
+        (Form::Map, _) => format!("cannot restore map from {kind}"),
+        (Form::List | Form::Bytes | Form::BoxedList, _) => format!("cannot restore slice from {kind}"),
+        (Form::String, "int64") | (Form::Int32 | Form::Int64, "float64" | "int64") => {
+            format!("cannot convert {kind} to {go_name}")
+        }
+        (Form::String, _) => "unrecognized type: string".to_owned(),
+        _ => format!("unrecognized type: {go_name}"),
     }
 }
 

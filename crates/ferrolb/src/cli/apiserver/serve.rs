@@ -14,23 +14,15 @@ use apiserver::server::{Options, Server};
 use apiserver::store::{DiskStore, MemoryStore, Store};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::Level;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
 
 use super::{Authorization, LogLevel, ServeArgs, store_file};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
-    let level = match args.log {
-        LogLevel::Error => Level::ERROR,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Debug => Level::DEBUG,
-    };
-    tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    log_to_stderr(args.log);
     files::make_private_directory(&args.data_dir)?;
     let store = open_store(args)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -39,6 +31,22 @@ pub(super) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
     drop(runtime);
     tracing::info!("ended");
     Ok(0)
+}
+
+/// What the libraries below say is left out: it is much, and nobody has looked at whether there are secrets in it.
+fn log_to_stderr(level: LogLevel) {
+    let level = match level {
+        LogLevel::Error => LevelFilter::ERROR,
+        LogLevel::Warn => LevelFilter::WARN,
+        LogLevel::Info => LevelFilter::INFO,
+        LogLevel::Debug => LevelFilter::DEBUG,
+    };
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    let ours = Targets::new().with_target("apiserver", level).with_target("ferrolb", level);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
 
 fn open_store(args: &ServeArgs) -> anyhow::Result<Arc<dyn Store>> {
