@@ -90,7 +90,11 @@ async fn server(engine: Engine) -> anyhow::Result<(Arc<Server>, Option<Arc<Direc
     let ranges = Ranges { networks: networks.into_iter().flatten().collect(), node_ports: 30_000..=32_767 };
     let static_tokens = StaticTokens::parse(TOKENS)?;
     let security = Security { mode: Mode::Rbac, static_tokens, ..Security::default() };
-    let server = Server::open_with(store, Options { ranges, security, has_cluster_objects: true }).await?;
+    let server = Server::open_with(
+        store,
+        Options { ranges, security, has_cluster_objects: true, ..Options::default() },
+    )
+    .await?;
     Ok((server, directory))
 }
 

@@ -16,6 +16,11 @@ async fn kubectl_prints_what_it_prints_against_a_real_server() {
         let kubectl = Kubectl::new(program, &served.address).unwrap();
         let differing = commands.differing(&kubectl).await.unwrap();
         let judgement = report::judge(&commands.ledger, &differing, &commands.cases());
-        assert!(judgement.is_fine(), "kubectl {version}, of {} steps:\n{}", commands.steps(), judgement.text());
+        assert!(
+            judgement.is_fine(),
+            "kubectl {version}, of {} steps:\n{}",
+            commands.steps(),
+            judgement.text()
+        );
     }
 }
