@@ -11,11 +11,12 @@
 //! * [`types`], [`codec`]: what the fields of built-in kinds are, and what a body holds, whichever way it is written;
 //! * [`path`], [`selector`]: what a request asks for;
 //! * [`patch`], [`apply`]: what becomes of an object that is changed in part, and who owns which of its fields;
+//! * [`auth`]: who asks, and whether they may;
+//! * [`serve`]: the server on the network, over TLS;
 //! * [`status`], [`table`]: what it is answered with.
 //!
 //! What the server does not do yet: [`kinds`] is not asked, so built-in kinds are stored without behaviour of their
-//! own (no cluster IPs, no namespace that takes its contents along); nobody is authenticated, and no webhook is
-//! called. Until it does, it is for use inside a process alone.
+//! own (no cluster IPs, no namespace that takes its contents along).
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]

@@ -77,7 +77,10 @@ fn lookup<'a>(typed: Typed<'a>, name: &str) -> Result<(Typed<'a>, &'a PatchRule)
     let Some(map) = &atom.map else {
         return Err(no_struct(if atom.list.is_some() { "slice" } else { "string" }));
     };
-    let Some(struct_name) = &map.name else { return Err(no_struct("map")) };
+    if map.name.is_none() {
+        return Err(no_struct("map"));
+    }
+    let struct_name = map.go_name();
     let same = |known: &&String| known.eq_ignore_ascii_case(name);
     let known = if map.fields.contains_key(name) {
         Some(name)

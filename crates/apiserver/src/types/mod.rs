@@ -1,8 +1,11 @@
 //! The types of objects: what their fields are, what is one field and what is many, how they are written down.
 //! Knows no object; where a schema says nothing, the type is deduced from the value.
 
+mod describe;
 mod schema;
 mod table;
+
+pub use describe::{schema_of, schemas_of};
 
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -115,7 +118,7 @@ pub(crate) struct MapOf {
     pub(crate) atomic: bool,
     /// Entries are scalars of any type that have no name in the schema, and there are no fields.
     pub(crate) untyped: bool,
-    /// The struct's name, where it has one.
+    /// The struct's name in the table, where it has one.
     pub(crate) name: Option<String>,
     pub(crate) numbered: Numbered,
 }
@@ -213,6 +216,12 @@ impl MapOf {
             name: None,
             numbered: Numbered::default(),
         }
+    }
+
+    /// What Go calls the struct, without its package.
+    pub(crate) fn go_name(&self) -> &str {
+        let name = self.name.as_deref().unwrap_or_default();
+        name.rsplit('.').next().unwrap_or_default()
     }
 
     /// The type of a field by name, whether it is declared or an entry of the map.
@@ -331,7 +340,7 @@ impl Typed<'_> {
                 return match (&atom.list, &atom.map) {
                     (Some(list), _) => format!("[]{}", self.at(list.element).go_name()),
                     (None, Some(map)) if atom.form == Form::Struct => {
-                        format!("v1.{}", map.name.as_deref().unwrap_or_default())
+                        format!("v1.{}", map.go_name())
                     }
                     (None, Some(map)) => format!("map[string]{}", self.at(map.element).go_name()),
                     (None, None) => String::new(),

@@ -171,7 +171,7 @@ struct Reader<'b> {
 impl Reader<'_> {
     fn read(&mut self, line: &Line) {
         let mut map = MapOf::of(TypeId::NONE);
-        map.name = line.name.rsplit('.').next().map(str::to_owned);
+        map.name = Some(line.name.to_owned());
         map.atomic = line.atomic;
         for field in line.fields.split_ascii_whitespace() {
             if let Some((name, rest)) = field.split_once(':') {

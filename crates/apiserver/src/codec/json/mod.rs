@@ -246,7 +246,7 @@ impl<'a, 't> Reader<'a, 't> {
 
     fn fields(&mut self, typed: Typed<'t>, map: &'t MapOf) -> Result<Value, Syntax> {
         let mut fields = Map::new();
-        let outside = std::mem::replace(&mut self.within, map.name.as_deref().unwrap_or_default());
+        let outside = std::mem::replace(&mut self.within, map.go_name());
         self.entries(|reader, key| {
             let Some((name, field)) = map.fields.get_key_value(&key) else {
                 reader.note_strict("unknown", &key);
