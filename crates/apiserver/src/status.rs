@@ -103,7 +103,7 @@ impl Reason {
 
 impl Target<'_> {
     /// `resource.group`, without a point in the core group.
-    fn qualified(&self) -> String {
+    pub(crate) fn qualified(&self) -> String {
         if self.group.is_empty() {
             self.resource.to_owned()
         } else {
@@ -168,6 +168,11 @@ impl Refusal {
         let message = format!("Internal error occurred: {error}");
         let details = Map::from_iter([("causes".to_owned(), json!([{"message": error}]))]);
         Refusal { details, ..Refusal::new(500, Reason::InternalError, message) }
+    }
+
+    /// A mistake for which there is no better code: the API has it so.
+    pub fn unclassified(message: impl Into<String>) -> Refusal {
+        Refusal::new(500, Reason::None, message)
     }
 
     pub fn bad_request(message: impl Into<String>) -> Refusal {

@@ -178,23 +178,6 @@ impl Served {
         self.resource.subresources.iter().any(|part| part.name == "status")
     }
 
-    /// Whether `metadata.generation` counts the changes of what was asked for.
-    pub(super) fn has_generation(&self) -> bool {
-        const COUNTED_GROUPS: [&str; 6] = [
-            "admissionregistration.k8s.io",
-            "apps",
-            "batch",
-            "networking.k8s.io",
-            "policy",
-            "scheduling.k8s.io",
-        ];
-        const COUNTED: [&str; 5] =
-            ["customresourcedefinitions", "endpointslices", "pods", "podtemplates", "replicationcontrollers"];
-        let (group, plural) = (self.resource.group.as_str(), self.resource.plural.as_str());
-        let is_counted = COUNTED_GROUPS.contains(&group) || COUNTED.contains(&plural);
-        self.schema.is_some() || is_counted && plural != "controllerrevisions"
-    }
-
     /// Below which the objects of the kind are stored, whichever version they are asked for in.
     pub(super) fn prefix(&self) -> String {
         prefix_of(&self.resource.group, &self.resource.plural)

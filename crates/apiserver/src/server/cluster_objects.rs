@@ -1,4 +1,4 @@
-//! What is there in a cluster without anybody having asked for it: namespaces, roles, and in each namespace an account
+//! What is there in a cluster without anybody having asked for it: roles, and in each namespace an account
 //! and the certificate that it trusts. In a real cluster several programs see to that.
 
 use std::sync::{Arc, Weak};
@@ -15,7 +15,6 @@ use crate::auth::rbac;
 use crate::status::Refusal;
 use crate::store::{RangeRequest, Watch};
 
-const NAMESPACES: [&str; 4] = ["default", "kube-system", "kube-public", "kube-node-lease"];
 const PREFIX: &str = "/objects/core/";
 const AUTHORITY_MAP: &str = "kube-root-ca.crt";
 const TOKEN_SECRET: &str = "kubernetes.io/service-account-token";
@@ -27,10 +26,6 @@ const RETRY: Duration = Duration::from_secs(5);
 impl Server {
     /// Makes what is missing, and goes on doing so until the server is gone.
     pub(super) async fn keep_cluster_objects(self: &Arc<Server>) -> Result<(), ServerError> {
-        for name in NAMESPACES {
-            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            self.make("/api/v1/namespaces", namespace).await;
-        }
         if self.access.roles.is_some() {
             for (plural, object) in rbac::bootstrap_objects() {
                 self.make(&format!("/apis/{}/v1/{plural}", rbac::GROUP), object).await;
@@ -144,7 +139,7 @@ impl Server {
     }
 
     /// Creates an object, unless there is one already.
-    async fn make(&self, path: &str, object: Value) -> bool {
+    pub(super) async fn make(&self, path: &str, object: Value) -> bool {
         self.write_itself(Method::POST, path, "application/json", &object).await
     }
 

@@ -9,7 +9,7 @@ use chrono::Utc;
 use serde_json::Value;
 
 use super::catalog::{Served, prefix_of};
-use super::objects::{Written, count_generation, is_held, of_entry, stored};
+use super::objects::{Found, Unwritten, Written, count_generation, is_held, of_entry, stored};
 use super::request::Asked;
 use super::{LIMITS, Server, timestamp};
 use crate::apply::{FieldManager, FieldSet, OneVersion};
@@ -94,13 +94,8 @@ impl Server {
     }
 
     /// Marks a definition as deleted. It goes when its objects have gone.
-    pub(super) async fn delete_definition(
-        &self,
-        asked: &Asked,
-        old: &Value,
-        revision: u64,
-    ) -> Result<Written, Refusal> {
-        let mut object = old.clone();
+    pub(super) async fn delete_definition(&self, asked: &Asked, old: &Found) -> Result<Written, Unwritten> {
+        let mut object = old.object.clone();
         if object["metadata"]["deletionTimestamp"].is_null() {
             let now = timestamp();
             object["metadata"]["deletionTimestamp"] = now.clone();
@@ -121,7 +116,7 @@ impl Server {
                 now,
             );
         }
-        self.write(asked, object, Some((old, revision)), Vec::new()).await
+        self.write(asked, object, old).await
     }
 
     /// Makes the statuses of all definitions, what is served and what is stored of definitions that are being

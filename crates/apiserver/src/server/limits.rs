@@ -13,6 +13,7 @@ pub const LIMITS: Limits = Limits {
     head_bytes: 64 << 10,
     list_page: 10_000,
     name_attempts: 8,
+    write_attempts: 5,
     requests: 2_048,
     bodies_per_user: 32,
     watches_per_user: 2_000,
@@ -49,6 +50,8 @@ pub struct Limits {
     pub list_page: usize,
     /// How often a generated name is tried before the last one is said to be taken. 409.
     pub name_attempts: usize,
+    /// How often a write is tried again that others have overtaken. 409.
+    pub write_attempts: usize,
     /// Requests at one time, watches aside, of users who are not trusted. 429 with Retry-After.
     pub requests: usize,
     /// Bodies that one user sends at one time. 429 with Retry-After.

@@ -3,22 +3,27 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod behaviour;
 mod built_in;
 mod calling;
 mod catalog;
 mod cluster_objects;
 mod converting;
 mod definitions;
+mod deleting;
 mod escalation;
 mod fairness;
 mod gate;
 mod health;
+mod incoming;
 mod limits;
 mod list;
 mod metrics;
 mod names;
+mod namespaces;
 mod objects;
 mod patched;
+mod patching;
 mod request;
 mod respond;
 mod reviews;
@@ -42,7 +47,7 @@ mod traffic_tests;
 mod webhook_tests;
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use axum::Router;
@@ -53,7 +58,7 @@ use serde_json::Value;
 
 use crate::auth::{KeyError, Security};
 use crate::builtin;
-use crate::kinds::service::{Network, Ranges};
+use crate::kinds::service::{Allocations, Network, Ranges};
 use crate::path::{self, Target};
 use crate::resource::Verb;
 use crate::status::{Reason, Refusal};
@@ -103,6 +108,8 @@ pub struct Server {
     access: Access,
     traffic: Traffic,
     options: Options,
+    /// What Services hold.
+    allocations: Mutex<Allocations>,
     caller: Caller,
     webhooks: Webhooks,
     /// Held while definitions are brought up to date.
@@ -129,10 +136,13 @@ impl Server {
         let catalog = Catalog::new(options.conversions.clone());
         let services = options.services.clone();
         let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
-        let settling = tokio::sync::Mutex::new(());
+        let (settling, allocations) = (tokio::sync::Mutex::new(()), Mutex::default());
         let (webhooks, traffic) = (Webhooks::default(), Traffic::default());
-        let server = Server { store, catalog, access, traffic, options, caller, webhooks, settling };
+        let server =
+            Server { store, catalog, access, traffic, options, allocations, caller, webhooks, settling };
+        server.make_namespaces().await?;
         server.load_definitions().await?;
+        server.load_services().await?;
         let server = Arc::new(server);
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;

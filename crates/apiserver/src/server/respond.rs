@@ -7,8 +7,9 @@ use axum::response::Response;
 use serde_json::{Value, json};
 
 use super::catalog::Kinds;
+use super::deleting::Deleted;
 use super::list::List;
-use super::objects::{Written, is_held};
+use super::objects::Written;
 use super::request::Asked;
 use super::timestamp_secs;
 use crate::codec::{self, Shape};
@@ -48,21 +49,21 @@ pub(super) fn written(asked: &Asked, written: &Written) -> Response {
     answer(asked, &shown(asked, &written.object), code, &warnings)
 }
 
-/// The object while a finalizer holds it, and of the kinds that say so; else that it is gone.
-pub(super) fn deleted(asked: &Asked, deleted: &Written) -> Response {
+/// The object while something holds it, and of the kinds that say so; else that it is gone.
+pub(super) fn deleted(asked: &Asked, deleted: &Deleted) -> Response {
     let (resource, metadata) = (&asked.served.resource, &deleted.object["metadata"]);
-    let is_shown = resource.group.is_empty()
-        && matches!(resource.plural.as_str(), "services" | "serviceaccounts" | "pods");
-    let is_shown = is_shown || asked.served.is_definition();
-    if is_held(&deleted.object) || is_shown {
-        return written(asked, deleted);
+    let mut warnings = deprecation(asked);
+    warnings.extend(deleted.warnings.iter().cloned());
+    let code = if deleted.is_accepted { 202 } else { 200 };
+    if !deleted.is_gone || asked.served.behaviour().is_shown_when_deleted {
+        return answer(asked, &shown(asked, &deleted.object), code, &warnings);
     }
     let mut details = json!({"name": metadata["name"], "kind": resource.plural, "uid": metadata["uid"]});
     if !resource.group.is_empty() {
         details["group"] = resource.group.as_str().into();
     }
     let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
-    answer(asked, &status, 200, &deprecation(asked))
+    answer(asked, &status, code, &warnings)
 }
 
 pub(super) fn list(asked: &Asked, list: &List) -> Response {

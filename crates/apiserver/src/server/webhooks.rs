@@ -231,8 +231,8 @@ impl Server {
         let mut changed = self.in_version(asked, &patched, &request.named).await?;
         if let Some(schema) = &asked.served.schema {
             schema.prune(&mut changed);
-            schema.default(&mut changed);
         }
+        asked.defaulted(&mut changed)?;
         Ok((changed != request.object).then_some(changed))
     }
 

@@ -34,7 +34,7 @@ pub struct Allocations {
     latest_port: Option<u16>,
 }
 
-/// What a prepared write took and gave back, to be undone if the write fails.
+/// What a prepared write took, to be undone if the write fails, and what it gives back, which stays taken until then.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Reservation {
@@ -124,13 +124,17 @@ impl Allocations {
 }
 
 impl Reservation {
-    /// Restores what was taken before, because the object was not stored after all.
+    /// Makes free what the object no longer holds, because it is stored.
+    pub fn complete(self, allocations: &mut Allocations) {
+        for item in self.returned {
+            allocations.remove(item);
+        }
+    }
+
+    /// Makes free what the object would have held, because it was not stored after all.
     pub fn undo(self, allocations: &mut Allocations) {
         for item in self.taken {
             allocations.remove(item);
-        }
-        for item in self.returned {
-            allocations.insert(item);
         }
     }
 }
@@ -149,14 +153,10 @@ impl<'a> Counter<'a> {
     }
 
     /// Ends the write, and keeps or undoes what it took.
-    pub(super) fn close<E>(mut self, outcome: Result<(), E>) -> Result<Reservation, E> {
+    pub(super) fn close<E>(self, outcome: Result<(), E>) -> Result<Reservation, E> {
         match outcome {
-            Ok(()) => {
-                self.reservation.returned.retain(|item| self.allocations.remove(*item));
-                Ok(self.reservation)
-            }
+            Ok(()) => Ok(self.reservation),
             Err(error) => {
-                self.reservation.returned.clear();
                 self.reservation.undo(self.allocations);
                 Err(error)
             }

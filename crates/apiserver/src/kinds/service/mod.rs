@@ -30,6 +30,13 @@ use allocations::Counter;
 use model::{EXTERNAL_NAME, LOAD_BALANCER, Spec, Status};
 use serde_json::Value;
 
+/// Fills in what depends on nothing but the Service itself.
+pub fn default(object: &mut Value) -> Result<(), Refusal> {
+    let spec = Spec::read_defaulted(object)?;
+    spec.write(object);
+    Ok(())
+}
+
 /// Completes a Service that is to be created: defaults, cluster IPs, node ports, an empty status.
 pub fn prepare_create(
     object: &mut Value,

@@ -1,0 +1,140 @@
+//! Objects that are changed in part, or applied: the patch, and whom its fields belong to.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::objects::{Found, Unwritten, Written};
+use super::patched::Patched;
+use super::request::Asked;
+use super::{LIMITS, Server};
+use crate::apply::{ApplyError, uid_mismatch_message};
+use crate::patch::{self, PatchError};
+use crate::schema::FieldError;
+use crate::status::{Reason, Refusal, Target};
+
+const APPLY: &str = "application/apply-patch+yaml";
+
+impl Server {
+    pub(super) async fn patch(&self, asked: &Asked, body: Value) -> Result<Written, Refusal> {
+        for _ in 1..LIMITS.write_attempts {
+            match self.patch_once(asked, &body).await {
+                // Somebody else was faster, and the patch may fit what is there now too.
+                Err(Unwritten::Changed(_)) => {}
+                outcome => return outcome.map_err(Refusal::from),
+            }
+        }
+        self.patch_once(asked, &body).await.map_err(Refusal::from)
+    }
+
+    async fn patch_once(&self, asked: &Asked, body: &Value) -> Result<Written, Unwritten> {
+        let media = asked.content_type.split(';').next().unwrap_or_default().trim();
+        let found = self.find(asked).await?;
+        if media == APPLY {
+            return self.apply(asked, body, found).await;
+        }
+        let old = found.ok_or_else(|| Refusal::not_found(asked.target()))?;
+        let patched = match media {
+            "application/json-patch+json" => patch::json(&old.object, body),
+            "application/merge-patch+json" => patch::merge(&old.object, body),
+            "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
+                patch::strategic(&old.object, body, &asked.served.types)
+            }
+            _ => return Err(asked.unsupported_patch(media).into()),
+        };
+        let how = match media {
+            "application/strategic-merge-patch+json" => Patched::Strategically(body),
+            _ => Patched::Text,
+        };
+        let object = patched.map_err(|error| asked.refused_patch(&error))?;
+        let (asked, new) = asked.patched(object, how)?;
+        let mut new = asked.decoded(new)?;
+        let warnings = asked.understood(&mut new)?;
+        self.replace(&asked, new, &old, warnings).await
+    }
+
+    async fn apply(&self, asked: &Asked, config: &Value, found: Option<Found>) -> Result<Written, Unwritten> {
+        let manager = asked.parameter("fieldManager").ok_or_else(no_manager)?;
+        asked.fits_path(config)?;
+        let (metadata, target) = (&config["metadata"], asked.target());
+        let uid = metadata["uid"].as_str().unwrap_or_default();
+        if found.is_none() && !uid.is_empty() {
+            let message = uid_mismatch_message(&target.qualified(), target.name, uid);
+            return Err(Refusal { message, ..Refusal::conflict(target, "") }.into());
+        }
+        let force = asked.parameter("force") == Some("true");
+        let live = found.as_ref().map(|found| &found.object);
+        let applied = asked.field_owner().apply(live, config, manager, force, Utc::now());
+        let mut object = applied.map_err(|error| asked.refused_apply(&error))?;
+        for field in ["resourceVersion", "uid"] {
+            // Whom the fields belong to says nothing of these, and the client meant them.
+            if found.is_some() && metadata[field].is_string() {
+                object["metadata"][field] = metadata[field].clone();
+            }
+        }
+        asked.defaulted(&mut object)?;
+        match &found {
+            Some(old) => {
+                asked.require_version(&object, old)?;
+                self.store_changed(asked, object, old, Vec::new()).await
+            }
+            None => {
+                object["metadata"]["name"] = target.name.into();
+                if let Some(metadata) = object["metadata"].as_object_mut() {
+                    metadata.remove("resourceVersion");
+                }
+                self.store_new(asked, object, Vec::new()).await
+            }
+        }
+    }
+}
+
+fn no_manager() -> Refusal {
+    let error = FieldError::required("fieldManager", "is required for apply patch");
+    Refusal::invalid("PatchOptions", Target { group: "meta.k8s.io", resource: "", name: "" }, &[error])
+}
+
+impl Asked {
+    fn unsupported_patch(&self, media: &str) -> Refusal {
+        if self.served.schema.is_none() {
+            return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");
+        }
+        let supported =
+            ["application/json-patch+json", "application/merge-patch+json", "application/apply-patch+yaml"];
+        let message = format!(
+            "the body of the request was in an unknown format - accepted media types include: {}",
+            supported.join(", ")
+        );
+        let mut refusal = Refusal::new(415, Reason::UnsupportedMediaType, message);
+        refusal.details.insert("given".to_owned(), media.into());
+        refusal
+    }
+
+    fn refused_patch(&self, error: &PatchError) -> Refusal {
+        let reason = match error.reason() {
+            "Invalid" => Reason::Invalid,
+            "BadRequest" => Reason::BadRequest,
+            "RequestEntityTooLarge" => Reason::RequestEntityTooLarge,
+            _ => Reason::None,
+        };
+        Refusal::new(error.code(), reason, error.to_string())
+    }
+
+    fn refused_apply(&self, error: &ApplyError) -> Refusal {
+        let reason = match error.reason() {
+            "Conflict" => Reason::Conflict,
+            "Invalid" => Reason::Invalid,
+            "BadRequest" => Reason::BadRequest,
+            _ => Reason::None,
+        };
+        let mut refusal = Refusal::new(error.code(), reason, error.to_string());
+        let causes: Vec<Value> = error
+            .causes()
+            .iter()
+            .map(|cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field}))
+            .collect();
+        if !causes.is_empty() {
+            refusal.details.insert("causes".to_owned(), causes.into());
+        }
+        refusal
+    }
+}
