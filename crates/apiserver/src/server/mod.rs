@@ -27,6 +27,7 @@ mod patching;
 mod request;
 mod respond;
 mod reviews;
+mod scale;
 mod seats;
 mod tokens;
 mod traffic;
@@ -165,7 +166,13 @@ impl Server {
         let kinds = self.catalog.snapshot();
         let found = match path::parse(parts.uri.path()) {
             Target::Resource(path) => match Asked::of(&parts, &path, &kinds) {
-                Ok(asked) => self.resource(asked, body).await,
+                Ok(asked) => {
+                    let deprecation = asked.served.deprecation.clone();
+                    self.resource(asked, body).await.map_err(|mut refusal| {
+                        refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
+                        refusal
+                    })
+                }
                 Err(refusal) => Err(refusal),
             },
             Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
@@ -179,6 +186,15 @@ impl Server {
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
         match asked.verb {
+            Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
+            Verb::Update if asked.is_scale() => {
+                let scale = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.update_scale(&asked, &scale).await?))
+            }
+            Verb::Patch if asked.is_scale() => {
+                let patch = asked.patch(body).await?;
+                Ok(respond::written(&asked, &self.patch_scale(&asked, &patch).await?))
+            }
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,
