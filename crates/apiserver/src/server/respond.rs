@@ -71,8 +71,8 @@ pub(super) fn list(asked: &Asked, list: &List) -> Response {
     let body = match asked.answer.shape {
         Shape::Object => {
             let mut metadata = list.metadata.clone();
-            if asked.served.schema.is_some() && metadata["continue"].is_null() {
-                // Lists of custom resources print it even if there is no next page.
+            if asked.served.custom.is_some() && metadata["continue"].is_null() {
+                // Lists of custom resources say so even if they do not go on.
                 metadata["continue"] = "".into();
             }
             json!({
