@@ -22,6 +22,7 @@ mod metrics;
 mod names;
 mod namespaces;
 mod objects;
+mod options;
 mod patched;
 mod patching;
 mod request;
@@ -178,6 +179,7 @@ impl Server {
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
+        asked.check_options()?;
         match asked.verb {
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
