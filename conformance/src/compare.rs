@@ -16,10 +16,28 @@ pub struct Difference {
 }
 
 pub fn answers(expected: &Normal, got: &Normal) -> Vec<Difference> {
+    if expected.code != got.code {
+        return refused_otherwise(expected, got);
+    }
     let mut differences = Vec::new();
     let [expected, got] = [expected, got].map(|normal| serde_json::to_value(normal).unwrap_or_default());
     values("", Some(&expected), Some(&got), &mut differences);
     differences
+}
+
+/// Of a refusal in place of an answer, or the other way round, this is what people need to know.
+fn refused_otherwise(expected: &Normal, got: &Normal) -> Vec<Difference> {
+    let gist = |normal: &Normal| match &normal.body["message"] {
+        Value::Null if normal.body["kind"].is_string() => Some(normal.body["kind"].clone()),
+        Value::Null => Some(normal.body.clone()),
+        message => Some(message.clone()),
+    };
+    let codes = [expected, got].map(|normal| Some(normal.code.into()));
+    let [expected_code, got_code] = codes;
+    vec![
+        Difference { pointer: "/code".to_owned(), expected: expected_code, got: got_code },
+        Difference { pointer: "/body".to_owned(), expected: gist(expected), got: gist(got) },
+    ]
 }
 
 fn values(pointer: &str, expected: Option<&Value>, got: Option<&Value>, found: &mut Vec<Difference>) {

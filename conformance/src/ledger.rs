@@ -52,6 +52,20 @@ impl Ledger {
         Ok(Ledger { reasoned: reasoned.differences, pending: pending.pending })
     }
 
+    /// What is known of cases whose names begin so.
+    pub fn only(mut self, beginning: &str) -> Ledger {
+        self.reasoned.retain(|it| it.case.starts_with(beginning));
+        self.pending.retain(|case, _| case.starts_with(beginning));
+        self
+    }
+
+    /// What is known of all other cases.
+    pub fn without(mut self, beginning: &str) -> Ledger {
+        self.reasoned.retain(|it| !it.case.starts_with(beginning));
+        self.pending.retain(|case, _| !case.starts_with(beginning));
+        self
+    }
+
     pub fn write_pending(directory: &Path, pending: Pending) -> anyhow::Result<()> {
         let head = "# Steps that the embedded server does not answer as recorded yet, by case.\n\
                     # An entry whose answers have become equal fails the test: `scripts/conformance pending` writes this file anew.\n";

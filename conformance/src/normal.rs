@@ -14,7 +14,7 @@ use crate::transport::Answer;
 use crate::yaml;
 
 /// An answer as it is kept in a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Normal {
     pub code: u16,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -197,7 +197,7 @@ impl Normaliser {
         self.object(metadata, Of::Object, false);
     }
 
-    fn text(&mut self, text: &str) -> String {
+    pub fn text(&mut self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, pattern) in [("uid", &UID), ("address", &ADDRESS), ("token", &TOKEN)] {
             for found in pattern.find_iter(&text.clone()) {

@@ -40,6 +40,21 @@ pub fn directory() -> Option<PathBuf> {
     directory.join("kube-apiserver").is_file().then_some(directory)
 }
 
+/// The versions of kubectl that the suite is for, those that are there.
+pub fn kubectls() -> Vec<(&'static str, PathBuf)> {
+    let Some(directory) = directory() else { return Vec::new() };
+    let mut found = Vec::new();
+    for (version, name) in [("1.36", "kubectl"), ("1.20", "kubectl-1.20")] {
+        let program = directory.join(name);
+        if program.is_file() {
+            found.push((version, program));
+        } else {
+            eprintln!("skipped: there is no kubectl {version}");
+        }
+    }
+    found
+}
+
 impl Real {
     pub async fn start(programs: &Path) -> anyhow::Result<Real> {
         let directory = Directory::create("real")?;

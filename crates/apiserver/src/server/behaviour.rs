@@ -204,6 +204,7 @@ impl Server {
         let errors = match asked.served.built_in_name() {
             None => {
                 let mut errors = metadata::validate(object, resource.is_namespaced);
+                errors.extend(asked.served.scale_errors(object));
                 errors.extend(asked.served.schema.iter().flat_map(|schema| schema.validate(object, None)));
                 errors
             }
@@ -270,6 +271,7 @@ impl Server {
         if asked.served.resource.group == rbac::GROUP {
             errors.extend(rbac::errors(object, Some(old)));
         }
+        errors.extend(asked.served.scale_errors(object));
         if let Some(schema) = &asked.served.schema {
             let verdict = match asked.is_status() {
                 true => schema.judge_status(object, old),

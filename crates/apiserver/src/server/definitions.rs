@@ -115,6 +115,8 @@ impl Server {
                 message,
                 now,
             );
+        } else {
+            object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
         }
         self.write(asked, object, old).await
     }

@@ -255,8 +255,11 @@ impl Server {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = asked.served.key(asked.namespace.as_deref(), &name);
         let is_gone = is_to_go(&object);
-        let write =
-            if is_gone { Write::Delete } else { Write::Put(self.in_storage_version(asked, &object).await?) };
+        let write = if is_gone {
+            Write::Delete
+        } else {
+            Write::Put(self.in_storage_version(asked, &mut object).await?)
+        };
         let require = old.map_or(Require::Absent, |old| Require::ModRevision(old.revision));
         if asked.is_dry_run() {
             if is_new && let Some(there) = self.store.get(&key).await? {
@@ -281,12 +284,14 @@ impl Server {
         Ok(Written { object, is_new, warnings: Vec::new() })
     }
 
-    async fn in_storage_version(&self, asked: &Asked, object: &Value) -> Result<bytes::Bytes, Refusal> {
+    /// What is stored of an object. It becomes what is read back, which conversion may have changed.
+    async fn in_storage_version(&self, asked: &Asked, object: &mut Value) -> Result<bytes::Bytes, Refusal> {
         let served = &*asked.served;
         if served.custom.is_none() || served.api_version == served.storage_api_version {
             return Ok(stored(object, served)?.into());
         }
         let converted = self.caller.converted_one(served, object, &served.storage_api_version).await?;
+        *object = self.caller.converted_one(served, &converted, &served.api_version).await?;
         Ok(stored(&converted, served)?.into())
     }
 }

@@ -88,7 +88,7 @@ impl Server {
 }
 
 impl Asked {
-    fn unsupported_patch(&self, media: &str) -> Refusal {
+    pub(super) fn unsupported_patch(&self, media: &str) -> Refusal {
         if self.served.schema.is_none() {
             return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");
         }
@@ -103,7 +103,7 @@ impl Asked {
         refusal
     }
 
-    fn refused_patch(&self, error: &PatchError) -> Refusal {
+    pub(super) fn refused_patch(&self, error: &PatchError) -> Refusal {
         let reason = match error.reason() {
             "Invalid" => Reason::Invalid,
             "BadRequest" => Reason::BadRequest,

@@ -124,7 +124,11 @@ impl Asked {
             None => &resource.verbs,
             Some(name) => {
                 let part = resource.subresources.iter().find(|part| part.name == *name);
-                &part.ok_or_else(Refusal::no_such_resource)?.verbs
+                let missing = || match self.served.custom {
+                    Some(_) => Refusal::not_found(self.target()),
+                    None => Refusal::no_such_resource(),
+                };
+                &part.ok_or_else(missing)?.verbs
             }
         };
         if verbs.contains(&self.verb) { Ok(()) } else { Err(not_allowed()) }
