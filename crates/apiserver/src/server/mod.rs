@@ -22,6 +22,7 @@ mod metrics;
 mod names;
 mod namespaces;
 mod objects;
+mod options;
 mod patched;
 mod patching;
 mod request;
@@ -186,6 +187,7 @@ impl Server {
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
+        asked.check_options()?;
         match asked.verb {
             Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
             Verb::Update if asked.is_scale() => {
