@@ -79,7 +79,7 @@ impl Server {
 
     /// What follows from a change of definitions, if that was one.
     pub(super) async fn settle_if_definition(&self, asked: &Asked) -> Result<(), Refusal> {
-        if asked.served.is_definition() && !asked.is_dry_run()? {
+        if asked.served.is_definition() && !asked.is_dry_run() {
             self.settle_definitions().await.map_err(Refusal::from)?;
         }
         Ok(())

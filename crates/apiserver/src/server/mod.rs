@@ -22,6 +22,7 @@ mod metrics;
 mod names;
 mod namespaces;
 mod objects;
+mod options;
 mod patched;
 mod patching;
 mod request;
@@ -88,7 +89,7 @@ pub struct Options {
     /// Where the Services are that webhooks run behind, if this process knows.
     pub services: Option<Arc<dyn ResolveService>>,
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
-    /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
+    /// that clients trust. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
 }
 
@@ -145,6 +146,7 @@ impl Server {
         server.load_definitions().await?;
         server.load_services().await?;
         let server = Arc::new(server);
+        server.make_roles().await;
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;
         }
@@ -185,6 +187,7 @@ impl Server {
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
+        asked.check_options()?;
         match asked.verb {
             Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
             Verb::Update if asked.is_scale() => {

@@ -353,7 +353,7 @@ impl Server {
             object: object.clone(),
             old: old.cloned().unwrap_or_default(),
             options: options(asked, operation)?,
-            is_dry_run: asked.is_dry_run()?,
+            is_dry_run: asked.is_dry_run(),
         })
     }
 }
@@ -367,7 +367,7 @@ fn options(asked: &Asked, operation: Operation) -> Result<Value, Refusal> {
         Operation::Connect => "ConnectOptions",
     };
     let mut options = json!({"kind": kind, "apiVersion": "meta.k8s.io/v1"});
-    if asked.is_dry_run()? {
+    if asked.is_dry_run() {
         options["dryRun"] = json!(["All"]);
     }
     for field in ["fieldManager", "fieldValidation"] {
