@@ -167,7 +167,7 @@ mod tests {
                 "",
                 ["update", "", "namespaces", "finalize", "a", "a"],
             ),
-            (Method::POST, "/apis/g/v1/r/b%2Fc", "", ["create", "g", "r", "", "", "b/c"]),
+            (Method::POST, "/apis/g/v1/r/b%2Fc", "", ["create", "g", "r", "c", "", "b"]),
             (Method::GET, "/api/v1/pods/a/proxy/x/y", "", ["get", "", "pods", "proxy", "", "a"]),
         ];
         for (method, path, query, expected) in cases {
