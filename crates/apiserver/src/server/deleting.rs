@@ -52,8 +52,7 @@ impl Server {
     }
 
     async fn delete_found(&self, asked: &Asked, options: &Value, old: &Found) -> Result<Deleted, Unwritten> {
-        let is_accepted =
-            options["propagationPolicy"] == "Foreground" || options["orphanDependents"] == false;
+        let is_accepted = options["orphanDependents"] == false;
         if asked.served.is_definition() {
             let written = self.delete_definition(asked, old).await?;
             let is_gone = !is_held(&written.object);

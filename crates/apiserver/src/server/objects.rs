@@ -69,9 +69,10 @@ pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal>
     match &served.custom {
         None => object["apiVersion"] = served.api_version.as_str().into(),
         Some(custom) => {
+            custom.default(&mut object);
             if let Some(converted) = custom.converted_here(&object, &served.api_version) {
                 object = converted.map_err(|problem| converting::failed(&problem))?;
-                custom.coerce(&mut object);
+                custom.prune(&mut object);
             }
         }
     }
