@@ -168,7 +168,7 @@ impl Served {
             custom: None,
             selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
-            columns: vec![Column::age()],
+            columns: Vec::new(),
             deprecation: deprecated.map(str::to_owned),
             resource,
         }
