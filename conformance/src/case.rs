@@ -132,6 +132,12 @@ fn read(path: &Path) -> anyhow::Result<CaseFile> {
     Ok(file)
 }
 
+impl Case {
+    pub fn titles(&self) -> Vec<String> {
+        self.steps.iter().map(Step::title).collect()
+    }
+}
+
 impl Step {
     /// How people find the step.
     pub fn title(&self) -> String {

@@ -4,10 +4,12 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use conformance::commands::Commands;
+use conformance::kubectl::Kubectl;
 use conformance::ledger::Ledger;
 use conformance::programs::{self, Real};
-use conformance::suite::{self, Suite};
-use conformance::world::Engine;
+use conformance::suite::{self, Differing, Suite};
+use conformance::world::{Engine, Served};
 use conformance::{report, suite::directory};
 
 const USAGE: &str = "usage: conformance COMMAND [BEGINNING]
@@ -15,7 +17,9 @@ const USAGE: &str = "usage: conformance COMMAND [BEGINNING]
   verify   asks the real server and compares with recorded/
   report   asks the embedded server and shows every difference from recorded/
   pending  asks the embedded server and writes pending.yaml anew
-BEGINNING picks files of cases whose names begin so.";
+BEGINNING picks files of cases whose names begin so; `kubectl` picks the commands instead of the requests.";
+
+const COMMANDS: &str = "kubectl";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -44,10 +48,19 @@ async fn real() -> anyhow::Result<Real> {
 }
 
 async fn record(beginning: &str) -> anyhow::Result<ExitCode> {
+    if beginning == COMMANDS {
+        for (version, program) in programs::kubectls() {
+            // Each version finds a server on which nothing was done yet.
+            let real = real().await?;
+            Commands::read(version)?.record(&Kubectl::new(program, real.address())?).await?;
+            eprintln!("recorded kubectl {version}");
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     let real = real().await?;
     for file in suite::files(beginning)? {
         let recording = suite::record(real.world(), &file).await;
-        recording.write(&directory().join("recorded"), &file)?;
+        recording.write(&directory().join("recorded"), &file.name)?;
         for complaint in recording.complaints() {
             println!("{}: {complaint}", file.name);
         }
@@ -57,26 +70,57 @@ async fn record(beginning: &str) -> anyhow::Result<ExitCode> {
 }
 
 async fn verify(beginning: &str) -> anyhow::Result<ExitCode> {
-    let suite = Suite::read(beginning)?;
-    let real = real().await?;
-    let differing = suite.differing_real(real.world()).await?;
+    let (mut differing, mut steps) = (Vec::new(), 0);
+    if beginning == COMMANDS {
+        for (version, program) in programs::kubectls() {
+            let real = real().await?;
+            let commands = Commands::read(version)?;
+            differing.extend(commands.differing(&Kubectl::new(program, real.address())?).await?);
+            steps += commands.steps();
+        }
+    } else {
+        let (suite, real) = (Suite::read(beginning)?, real().await?);
+        differing = suite.differing_real(real.world()).await?;
+        steps = suite.steps();
+    }
     print!("{}", report::steps_text(&differing));
-    println!("{} of {} steps differ from what was recorded", differing.len(), suite.steps());
+    println!("{} of {steps} steps differ from what was recorded", differing.len());
     Ok(if differing.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn show(beginning: &str) -> anyhow::Result<ExitCode> {
-    let suite = Suite::read(beginning)?;
-    let differing = suite.differing_embedded(Engine::Memory).await?;
+    let (differing, steps) = if beginning == COMMANDS {
+        differing_commands().await?
+    } else {
+        let suite = Suite::read(beginning)?;
+        (suite.differing_embedded(Engine::Memory).await?, suite.steps())
+    };
     print!("{}", report::steps_text(&differing));
-    println!("{} of {} steps differ", differing.len(), suite.steps());
+    println!("{} of {steps} steps differ", differing.len());
     Ok(ExitCode::SUCCESS)
+}
+
+async fn differing_commands() -> anyhow::Result<(Vec<Differing>, usize)> {
+    let (mut differing, mut steps) = (Vec::new(), 0);
+    for (version, program) in programs::kubectls() {
+        let (served, commands) = (Served::start().await?, Commands::read(version)?);
+        differing.extend(commands.differing(&Kubectl::new(program, &served.address)?).await?);
+        steps += commands.steps();
+    }
+    Ok((differing, steps))
 }
 
 async fn pending() -> anyhow::Result<ExitCode> {
     let suite = Suite::read("")?;
     let differing = suite.differing_embedded(Engine::Memory).await?;
-    let pending = report::pending(&suite.ledger, &differing);
+    let mut pending = report::pending(&suite.ledger, &differing);
+    let known = Ledger::read(&directory())?.only("kubectl-");
+    if programs::kubectls().is_empty() {
+        eprintln!("kubectl was not built, so what is pending of it stays as it is");
+        pending.extend(known.pending);
+    } else {
+        pending.extend(report::pending(&known, &differing_commands().await?.0));
+    }
     println!("{} steps are pending", pending.values().map(Vec::len).sum::<usize>());
     Ledger::write_pending(&directory(), pending)?;
     Ok(ExitCode::SUCCESS)

@@ -14,7 +14,7 @@ use crate::transport::Answer;
 use crate::yaml;
 
 /// An answer as it is kept in a file.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Normal {
     pub code: u16,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -194,10 +194,17 @@ impl Normaliser {
         {
             *token = "<continue>".into();
         }
+        // They come in the order of their times, so a second that passes in between would change it.
+        if let Some(Value::Array(managers)) = metadata.get_mut("managedFields") {
+            let of = |manager: &Value, key: &str| manager[key].as_str().unwrap_or_default().to_owned();
+            managers.sort_by_key(|it| {
+                ["operation", "manager", "subresource", "apiVersion"].map(|key| of(it, key))
+            });
+        }
         self.object(metadata, Of::Object, false);
     }
 
-    fn text(&mut self, text: &str) -> String {
+    pub fn text(&mut self, text: &str) -> String {
         let mut text = text.to_owned();
         for (name, pattern) in [("uid", &UID), ("address", &ADDRESS), ("token", &TOKEN)] {
             for found in pattern.find_iter(&text.clone()) {

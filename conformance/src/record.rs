@@ -5,7 +5,6 @@ use std::path::Path;
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
-use crate::case::{Case, CaseFile, Step};
 use crate::normal::Normal;
 use crate::yaml;
 
@@ -28,21 +27,22 @@ struct RecordedAnswer {
 }
 
 impl Recording {
-    pub fn read(directory: &Path, file: &CaseFile) -> anyhow::Result<Recording> {
+    /// Of the file of cases with this name.
+    pub fn read(directory: &Path, file: &str) -> anyhow::Result<Recording> {
         yaml::read(&path(directory, file))
     }
 
-    pub fn write(&self, directory: &Path, file: &CaseFile) -> anyhow::Result<()> {
+    pub fn write(&self, directory: &Path, file: &str) -> anyhow::Result<()> {
         let text = yaml::text(self)?;
-        let read_back: Recording = yaml::parse(&text).with_context(|| format!("{} as written", file.name))?;
-        anyhow::ensure!(read_back == *self, "{} does not read back as it was written", file.name);
+        let read_back: Recording = yaml::parse(&text).with_context(|| format!("{file} as written"))?;
+        anyhow::ensure!(read_back == *self, "{file} does not read back as it was written");
         Ok(std::fs::write(path(directory, file), text)?)
     }
 
-    pub fn add(&mut self, case: &Case, answers: Vec<Normal>) {
-        let answers = case.steps.iter().zip(answers);
-        let answers = answers.map(|(step, answer)| RecordedAnswer { step: step.title(), answer }).collect();
-        self.cases.push(RecordedCase { name: case.name.clone(), answers });
+    pub fn add(&mut self, case: &str, titles: Vec<String>, answers: Vec<Normal>) {
+        let answers = titles.into_iter().zip(answers);
+        let answers = answers.map(|(step, answer)| RecordedAnswer { step, answer }).collect();
+        self.cases.push(RecordedCase { name: case.to_owned(), answers });
     }
 
     /// Steps that could not be asked, for whoever records.
@@ -56,17 +56,16 @@ impl Recording {
         complaints
     }
 
-    /// The answers to the steps of this case, as it stands in its file.
-    pub fn of(&self, case: &Case) -> anyhow::Result<Vec<&Normal>> {
-        let recorded = self.cases.iter().find(|it| it.name == case.name);
-        let recorded = recorded.with_context(|| format!("{} was never recorded", case.name))?;
-        let is_same =
-            recorded.answers.iter().map(|it| it.step.as_str()).eq(case.steps.iter().map(Step::title));
-        anyhow::ensure!(is_same, "{} was changed since it was recorded", case.name);
+    /// The answers to the steps of this case, if it still has these.
+    pub fn of(&self, case: &str, titles: &[String]) -> anyhow::Result<Vec<&Normal>> {
+        let recorded = self.cases.iter().find(|it| it.name == case);
+        let recorded = recorded.with_context(|| format!("{case} was never recorded"))?;
+        let is_same = recorded.answers.iter().map(|it| &it.step).eq(titles);
+        anyhow::ensure!(is_same, "{case} was changed since it was recorded");
         Ok(recorded.answers.iter().map(|it| &it.answer).collect())
     }
 }
 
-fn path(directory: &Path, file: &CaseFile) -> std::path::PathBuf {
-    directory.join(format!("{}.yaml", file.name))
+fn path(directory: &Path, file: &str) -> std::path::PathBuf {
+    directory.join(format!("{file}.yaml"))
 }

@@ -33,13 +33,7 @@ pub async fn case(world: &World, file: &CaseFile, case: &Case) -> Vec<Normal> {
 
 impl Normal {
     fn unasked(reason: &str) -> Normal {
-        Normal {
-            code: 0,
-            content_type: String::new(),
-            warnings: Vec::new(),
-            headers: BTreeMap::new(),
-            body: reason.into(),
-        }
+        Normal { body: reason.into(), ..Normal::default() }
     }
 }
 
@@ -206,7 +200,7 @@ impl<'a> Run<'a> {
             }
             events.push(self.normaliser.event(&event));
         }
-        let mut normal = Normal { code: 200, ..Normal::unasked("") };
+        let mut normal = Normal { code: 200, ..Normal::default() };
         normal.body = events.into();
         if step.unordered {
             sort_lists(&mut normal.body);

@@ -52,8 +52,8 @@ impl Suite {
         let files = files(beginning)?;
         let recorded = directory().join("recorded");
         let recordings =
-            files.iter().map(|file| Recording::read(&recorded, file)).collect::<Result<_, _>>()?;
-        Ok(Suite { files, recordings, ledger: Ledger::read(&directory())? })
+            files.iter().map(|file| Recording::read(&recorded, &file.name)).collect::<Result<_, _>>()?;
+        Ok(Suite { files, recordings, ledger: Ledger::read(&directory())?.without("kubectl-") })
     }
 
     pub fn steps(&self) -> usize {
@@ -89,9 +89,11 @@ impl Suite {
         let mut cases = Vec::new();
         for (file, recording) in self.files.iter().zip(&self.recordings) {
             for case in &file.cases {
-                let expected = recording.of(case)?;
+                let expected = recording.of(&case.name, &case.titles())?;
                 let asked = ask(file, case);
-                cases.push(async move { Ok(differing_steps(file, case, &expected, &asked.await?)) });
+                cases.push(async move {
+                    Ok(differing_steps(&file.name, &case.name, &case.titles(), &expected, &asked.await?))
+                });
             }
         }
         let found: Vec<anyhow::Result<Vec<Differing>>> =
@@ -106,19 +108,25 @@ pub async fn record(world: &World, file: &CaseFile) -> Recording {
     let answered: Vec<_> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     let mut recording = Recording::default();
     for (case, answers) in answered {
-        recording.add(case, answers);
+        recording.add(&case.name, case.titles(), answers);
     }
     recording
 }
 
-fn differing_steps(file: &CaseFile, case: &Case, expected: &[&Normal], got: &[Normal]) -> Vec<Differing> {
+/// Step by step, what was expected and what came.
+pub(crate) fn differing_steps(
+    file: &str,
+    case: &str,
+    titles: &[String],
+    expected: &[&Normal],
+    got: &[Normal],
+) -> Vec<Differing> {
     let mut differing = Vec::new();
     for (index, (expected, got)) in expected.iter().zip(got).enumerate() {
         let differences = compare::answers(expected, got);
         if !differences.is_empty() {
-            let (file, name) = (file.name.clone(), case.name.clone());
-            let title = case.steps[index].title();
-            differing.push(Differing { file, case: name, step: index + 1, title, differences });
+            let (file, case, title) = (file.to_owned(), case.to_owned(), titles[index].clone());
+            differing.push(Differing { file, case, step: index + 1, title, differences });
         }
     }
     differing

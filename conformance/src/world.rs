@@ -8,12 +8,15 @@ use std::time::Duration;
 
 use apiserver::auth::{Mode, Security, StaticTokens};
 use apiserver::kinds::service::{Network, Ranges};
+use apiserver::serve::{Authority, ServerNames, Tls, serve};
 use apiserver::server::{Options, Server};
 use apiserver::store::{DiskStore, MemoryStore, Store};
 use kube::Client;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 /// What the embedded server has not done by then, it never does.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Everyone who is known to the servers: token, name, uid, groups.
 pub const TOKENS: &str = "token-of-admin,admin,1,\"system:masters\"\ntoken-of-nobody,nobody,2\n";
@@ -43,23 +46,7 @@ impl World {
 
     /// An empty embedded server in this process.
     pub async fn embedded(engine: Engine) -> anyhow::Result<World> {
-        let (store, directory): (Arc<dyn Store>, _) = match engine {
-            Engine::Memory => (Arc::new(MemoryStore::new()), None),
-            Engine::Disk => {
-                let directory = Directory::create("store")?;
-                (
-                    Arc::new(DiskStore::open(&directory.path().join("objects.redb"))?),
-                    Some(Arc::new(directory)),
-                )
-            }
-        };
-        let networks =
-            [Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16), Network::new(FAMILY_SIX.into(), 112)];
-        let ranges =
-            Ranges { networks: networks.into_iter().flatten().collect(), node_ports: 30_000..=32_767 };
-        let static_tokens = StaticTokens::parse(TOKENS)?;
-        let security = Security { mode: Mode::Rbac, static_tokens, ..Security::default() };
-        let server = Server::open_with(store, Options { ranges, security, ..Options::default() }).await?;
+        let (server, directory) = server(engine).await?;
         let client = Client::new(server.secured(), "default");
         Ok(World { client, patience: PATIENCE, _directory: directory })
     }
@@ -87,6 +74,55 @@ pub fn token(who: &str) -> Option<&'static str> {
 impl std::fmt::Debug for World {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("World").finish_non_exhaustive()
+    }
+}
+
+async fn server(engine: Engine) -> anyhow::Result<(Arc<Server>, Option<Arc<Directory>>)> {
+    let (store, directory): (Arc<dyn Store>, _) = match engine {
+        Engine::Memory => (Arc::new(MemoryStore::new()), None),
+        Engine::Disk => {
+            let directory = Directory::create("store")?;
+            (Arc::new(DiskStore::open(&directory.path().join("objects.redb"))?), Some(Arc::new(directory)))
+        }
+    };
+    let networks =
+        [Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16), Network::new(FAMILY_SIX.into(), 112)];
+    let ranges = Ranges { networks: networks.into_iter().flatten().collect(), node_ports: 30_000..=32_767 };
+    let static_tokens = StaticTokens::parse(TOKENS)?;
+    let security = Security { mode: Mode::Rbac, static_tokens, ..Security::default() };
+    let server = Server::open_with(
+        store,
+        Options { ranges, security, has_cluster_objects: true, ..Options::default() },
+    )
+    .await?;
+    Ok((server, directory))
+}
+
+/// An embedded server that other programs can talk to.
+#[derive(Debug)]
+pub struct Served {
+    pub address: String,
+    task: JoinHandle<()>,
+    _directory: Directory,
+}
+
+impl Served {
+    pub async fn start() -> anyhow::Result<Served> {
+        let (server, _) = server(Engine::Memory).await?;
+        let directory = Directory::create("certificates")?;
+        let authority = Arc::new(Authority::open(directory.path())?);
+        let tls = Tls::new(authority, ServerNames::usual([]))?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+        let address = format!("https://{}", listener.local_addr()?);
+        let router = server.secured();
+        let task = tokio::spawn(async move { serve(listener, &tls, router, std::future::pending()).await });
+        Ok(Served { address, task, _directory: directory })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.task.abort();
     }
 }
 

@@ -4,6 +4,8 @@
 //! same process: in tests, on a single host, in a lab. Its parts know nothing of each other:
 //!
 //! * [`schema`]: everything that an API server decides about a custom resource from its definition alone;
+//! * [`definition`], [`conversion`]: what a CustomResourceDefinition must be, and objects between its versions;
+//! * [`admission`], [`client`]: which webhooks are called, what their answers mean, and the calls;
 //! * [`store`]: where objects live, in memory or in a file, and what watchers are told;
 //! * [`resource`], [`builtin`], [`discovery`]: what is served, and how clients find out;
 //! * [`openapi`]: the fields of what is served, for clients that explain them or check before they send;

@@ -181,7 +181,13 @@ impl Refusal {
 
     /// An object that breaks rules, each with its field.
     pub fn invalid(kind: &str, target: Target<'_>, errors: &[FieldError]) -> Refusal {
-        let message = invalid_message(kind, target.group, target.name, errors);
+        let mut different: Vec<FieldError> = Vec::with_capacity(errors.len());
+        for error in errors {
+            if !different.contains(error) {
+                different.push(error.clone());
+            }
+        }
+        let message = invalid_message(kind, target.group, target.name, &different);
         let causes: Vec<Value> = errors
             .iter()
             .map(|error| json!({"reason": error.kind.reason(), "message": error.message, "field": error.field}))

@@ -41,11 +41,17 @@ impl Column {
     /// A column of a CRD's `additionalPrinterColumns`.
     pub fn of_definition(definition: &Value) -> Result<Column, JsonPathError> {
         let text = |field: &str| definition[field].as_str().unwrap_or_default().to_owned();
+        let described = match text("description") {
+            empty if empty.is_empty() => {
+                format!("Custom resource definition column (in JSONPath format): {}", text("jsonPath"))
+            }
+            description => description,
+        };
         Ok(Column {
             name: text("name"),
             column_type: text("type"),
             format: text("format"),
-            description: text("description"),
+            description: described,
             priority: definition["priority"].as_i64().unwrap_or(0),
             path: JsonPath::parse(&text("jsonPath"))?,
         })

@@ -1,5 +1,6 @@
 //! Field selectors: `metadata.name=web,spec.type!=ClusterIP`.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// All requirements must hold.
@@ -46,7 +47,7 @@ impl FieldSelector {
     }
 
     /// Whether an object matches whose fields are read by `value_of`. A field that it does not have is empty.
-    pub fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+    pub fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<Cow<'a, str>>) -> bool {
         self.requirements.iter().all(|requirement| {
             let value = value_of(&requirement.field).unwrap_or_default();
             (value == requirement.value) == requirement.is_equal

@@ -69,8 +69,8 @@ fn a_label_selector_that_cannot_be_read_says_why() {
 #[test]
 fn fields_match_by_their_text() {
     let value_of = |field: &str| match field {
-        "metadata.name" => Some("web"),
-        "odd" => Some("a,b=c\\"),
+        "metadata.name" => Some("web".into()),
+        "odd" => Some("a,b=c\\".into()),
         _ => None,
     };
     for (selector, expected) in [

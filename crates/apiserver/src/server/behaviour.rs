@@ -150,7 +150,7 @@ impl Asked {
         }
         let field = "metadata.resourceVersion";
         let error = FieldError::invalid_printed(field, "0", "must be specified for an update");
-        Err(Refusal::invalid(&self.served.resource.kind, self.target(), &[error]))
+        Err(Refusal::invalid(&self.served.resource.plural, self.target(), &[error]))
     }
 
     /// A kind's refusal as the answer to a request.
@@ -204,6 +204,7 @@ impl Server {
         let errors = match asked.served.built_in_name() {
             None => {
                 let mut errors = metadata::validate(object, resource.is_namespaced);
+                errors.extend(asked.served.scale_errors(object));
                 errors.extend(asked.served.schema.iter().flat_map(|schema| schema.validate(object, None)));
                 errors
             }
@@ -250,8 +251,12 @@ impl Server {
             _ => (None, Ok(())),
         };
         let mut prepared = Prepared { warnings: Vec::new(), taken };
-        outcome.map_err(|refusal| asked.refused(object, refusal))?;
+        let is_built_in = asked.served.schema.is_none() && !asked.served.is_definition();
+        outcome.map_err(|refusal| asked.refused(object, twice(refusal, object, old)))?;
         let mut errors = Vec::new();
+        if is_built_in {
+            errors.extend(metadata::validate_update(object, old));
+        }
         match asked.served.built_in_name() {
             Some(name) if has_rules_of_its_own(name) && asked.subresource.is_none() => {}
             Some(("", "services")) => {}
@@ -266,6 +271,7 @@ impl Server {
         if asked.served.resource.group == rbac::GROUP {
             errors.extend(rbac::errors(object, Some(old)));
         }
+        errors.extend(asked.served.scale_errors(object));
         if let Some(schema) = &asked.served.schema {
             let verdict = match asked.is_status() {
                 true => schema.judge_status(object, old),
@@ -309,6 +315,18 @@ impl Server {
             service::release(object, &mut allocations);
         }
         self.settle_if_terminating(served).await
+    }
+}
+
+/// A real API server judges the metadata of a changed built-in object twice, and says so.
+fn twice(refusal: kinds::Refusal, object: &Value, old: &Value) -> kinds::Refusal {
+    match refusal {
+        kinds::Refusal::Invalid(errors) => {
+            let mut all = metadata::validate_update(object, old);
+            all.extend(errors);
+            kinds::Refusal::Invalid(all)
+        }
+        other => other,
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use serde_json::Value;
 
 use super::converting::Converter;
+use super::scale::ScalePaths;
 use crate::apply::{OneVersion, Types, Versions};
 use crate::builtin;
 use crate::conversion::Convert;
@@ -27,6 +28,8 @@ pub(super) struct Served {
     pub(super) described: Option<Value>,
     /// What a custom resource has beside its version.
     pub(super) custom: Option<Arc<Custom>>,
+    /// Where the number of its replicas is, if it can be scaled.
+    pub(super) scale: Option<ScalePaths>,
     /// Fields of a custom resource that can be selected by, beside its name.
     pub(super) selectable: Vec<String>,
     pub(super) types: Types,
@@ -166,6 +169,11 @@ impl Served {
             schema: None,
             described: None,
             custom: None,
+            scale: resource
+                .subresources
+                .iter()
+                .any(|part| part.name == "scale")
+                .then(ScalePaths::of_built_in),
             selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
             columns: Vec::new(),
@@ -257,6 +265,7 @@ fn served_versions(
             described: Some(version["schema"]["openAPIV3Schema"].clone()),
             selectable: selectable.map(|path| path.trim_start_matches('.').to_owned()).collect(),
             custom: Some(Arc::clone(&custom)),
+            scale: ScalePaths::of_definition(&version["subresources"]["scale"]),
             columns: columns(version)?,
             deprecation,
             resource,
@@ -298,6 +307,10 @@ fn resource_type(definition: &Value, version: &Value) -> ResourceType {
     let mut subresources = Vec::new();
     if version["subresources"]["status"].is_object() {
         subresources.push(part("status", None));
+    }
+    if version["subresources"]["scale"].is_object() {
+        let kind = ["autoscaling", "v1", "Scale"].map(str::to_owned);
+        subresources.push(part("scale", Some(kind.into())));
     }
     ResourceType {
         group: text(&spec["group"]),

@@ -24,13 +24,18 @@ const ACCOUNT_UID_ANNOTATION: &str = "kubernetes.io/service-account.uid";
 const RETRY: Duration = Duration::from_secs(5);
 
 impl Server {
+    /// Makes the roles that everybody counts on, if roles are asked at all.
+    pub(super) async fn make_roles(&self) {
+        if self.access.roles.is_none() {
+            return;
+        }
+        for (plural, object) in rbac::bootstrap_objects() {
+            self.make(&format!("/apis/{}/v1/{plural}", rbac::GROUP), object).await;
+        }
+    }
+
     /// Makes what is missing, and goes on doing so until the server is gone.
     pub(super) async fn keep_cluster_objects(self: &Arc<Server>) -> Result<(), ServerError> {
-        if self.access.roles.is_some() {
-            for (plural, object) in rbac::bootstrap_objects() {
-                self.make(&format!("/apis/{}/v1/{plural}", rbac::GROUP), object).await;
-            }
-        }
         let watch = self.look_after_everything().await?;
         tokio::spawn(look_after(Arc::downgrade(self), watch));
         Ok(())

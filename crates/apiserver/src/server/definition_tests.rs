@@ -170,3 +170,89 @@ async fn stored_versions_are_kept_until_somebody_says_that_nothing_is_stored_in_
     assert_eq!(get(&server, PEERS).await.0, 404);
     assert_eq!(get(&server, &PEERS.replace("v1", "v2")).await.0, 200);
 }
+
+#[tokio::test]
+async fn a_scale_is_a_view_of_the_object_that_is_scaled() {
+    let server = Server::open(Arc::new(MemoryStore::new())).await.unwrap();
+    let mut scaled = definition();
+    let version = &mut scaled["spec"]["versions"][0];
+    version["subresources"] = json!({"status": {}, "scale": {
+        "specReplicasPath": ".spec.asn", "statusReplicasPath": ".status.count", "labelSelectorPath": ".status.state",
+    }});
+    version["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["count"] =
+        json!({"type": "integer"});
+    assert_eq!(create(&server, DEFINITIONS, scaled).await.0, 201);
+    create(&server, PEERS, peer("a", &json!({"asn": 3}))).await;
+    let status = json!({"status": {"count": 2, "state": "app=a"}});
+    assert_eq!(patch(&server, &format!("{PEERS}/a/status"), status).await.0, 200);
+    let path = format!("{PEERS}/a/scale");
+    let (code, mut scale) = get(&server, &path).await;
+    assert_eq!(
+        (code, &scale["kind"], &scale["spec"]),
+        (200, &json!("Scale"), &json!({"replicas": 3})),
+        "{scale}"
+    );
+    assert_eq!(scale["status"], json!({"replicas": 2, "selector": "app=a"}));
+
+    let (code, patched) = patch(&server, &path, json!({"spec": {"replicas": 5}})).await;
+    assert_eq!((code, &patched["spec"]["replicas"]), (200, &json!(5)), "{patched}");
+    let (_, object) = get(&server, &format!("{PEERS}/a")).await;
+    assert_eq!((&object["spec"]["asn"], &object["metadata"]["generation"]), (&json!(5), &json!(2)));
+    let mut managers = object["metadata"]["managedFields"].as_array().unwrap().iter();
+    assert!(managers.any(|it| it["subresource"] == "scale" && it["fieldsV1"]["f:spec"]["f:asn"].is_object()));
+
+    scale["spec"]["replicas"] = 7.into();
+    let (code, refused) = ask(&server, Method::PUT, &path, "application/json", Some(scale.clone())).await;
+    assert_eq!((code, &refused["reason"]), (409, &json!("Conflict")), "the version is an old one: {refused}");
+    scale["metadata"]["resourceVersion"].take();
+    assert_eq!(ask(&server, Method::PUT, &path, "application/json", Some(scale.clone())).await.0, 200);
+    scale["spec"]["replicas"] = (-1).into();
+    let (code, refused) = ask(&server, Method::PUT, &path, "application/json", Some(scale)).await;
+    assert_eq!(code, 422, "{refused}");
+}
+
+#[tokio::test]
+async fn built_in_kinds_are_scaled_alike() {
+    let server = Server::open(Arc::new(MemoryStore::new())).await.unwrap();
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"}, "spec": {
+            "replicas": 2, "selector": {
+                "matchLabels": {"b": "1"}, "matchExpressions": [{"key": "a", "operator": "In", "values": ["y", "x"]}],
+            },
+            "template": {"metadata": {"labels": {"b": "1", "a": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}},
+        },
+    });
+    assert_eq!(create(&server, deployments, deployment).await.0, 201);
+    let path = format!("{deployments}/a/scale");
+    let (_, scale) = get(&server, &path).await;
+    assert_eq!(
+        (&scale["spec"]["replicas"], &scale["status"]["selector"]),
+        (&json!(2), &json!("a in (x,y),b=1")),
+        "{scale}"
+    );
+    let (code, refused) = patch(&server, &path, json!({"spec": {"replicas": -1}})).await;
+    let message = "Scale.autoscaling \"a\" is invalid: spec.replicas: Invalid value: -1: must be greater than or equal to 0";
+    assert_eq!((code, &refused["message"]), (422, &json!(message)));
+    let apply = json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 4}});
+    let path = format!("{path}?fieldManager=x&force=true");
+    let (code, applied) =
+        ask(&server, Method::PATCH, &path, "application/apply-patch+yaml", Some(apply)).await;
+    assert_eq!((code, &applied["spec"]["replicas"]), (200, &json!(4)), "{applied}");
+}
+
+#[tokio::test]
+async fn objects_are_selected_by_the_fields_that_their_definition_names() {
+    let server = Server::open(Arc::new(MemoryStore::new())).await.unwrap();
+    let mut selectable = definition();
+    selectable["spec"]["versions"][0]["selectableFields"] = json!([{"jsonPath": ".spec.asn"}]);
+    assert_eq!(create(&server, DEFINITIONS, selectable).await.0, 201);
+    for (name, asn) in [("a", 1), ("b", 2)] {
+        create(&server, PEERS, peer(name, &json!({"asn": asn}))).await;
+    }
+    let (_, list) = get(&server, &format!("{PEERS}?fieldSelector=spec.asn%3D2")).await;
+    let names: Vec<&Value> =
+        list["items"].as_array().unwrap().iter().map(|item| &item["metadata"]["name"]).collect();
+    assert_eq!(names, [&json!("b")]);
+    assert_eq!(get(&server, &format!("{PEERS}?fieldSelector=spec.port%3D2")).await.0, 400);
+}

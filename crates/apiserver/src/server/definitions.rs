@@ -79,7 +79,7 @@ impl Server {
 
     /// What follows from a change of definitions, if that was one.
     pub(super) async fn settle_if_definition(&self, asked: &Asked) -> Result<(), Refusal> {
-        if asked.served.is_definition() && !asked.is_dry_run()? {
+        if asked.served.is_definition() && !asked.is_dry_run() {
             self.settle_definitions().await.map_err(Refusal::from)?;
         }
         Ok(())
@@ -115,6 +115,8 @@ impl Server {
                 message,
                 now,
             );
+        } else {
+            object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
         }
         self.write(asked, object, old).await
     }

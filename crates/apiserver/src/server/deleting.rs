@@ -7,7 +7,7 @@ use super::objects::{Found, Unwritten, count_generation, is_held};
 use super::request::Asked;
 use super::{LIMITS, Server, timestamp, timestamp_secs};
 use crate::admission::Operation;
-use crate::status::{Reason, Refusal};
+use crate::status::{Reason, Refusal, Target};
 use crate::store::{Commit, Require, StoreError, Write};
 
 /// Holds an owner until its dependents have lost it.
@@ -38,13 +38,7 @@ impl Server {
         }
         for attempt in 1.. {
             let old = self.find(asked).await?.ok_or_else(|| Refusal::not_found(asked.target()))?;
-            let (conditions, there) = (&options["preconditions"], &old.object["metadata"]);
-            asked.require_same(&conditions["uid"], &there["uid"], "UID")?;
-            asked.require_same(
-                &conditions["resourceVersion"],
-                &there["resourceVersion"],
-                "ResourceVersion",
-            )?;
+            asked.meets(&options["preconditions"], &old.object["metadata"])?;
             let mut warnings =
                 self.mutate(asked, Operation::Delete, &mut Value::Null, Some(&old.object)).await?;
             warnings.extend(self.judge(asked, Operation::Delete, &Value::Null, Some(&old.object)).await?);
@@ -77,7 +71,12 @@ impl Server {
             if old.object["metadata"]["deletionGracePeriodSeconds"].as_i64().is_some_and(|secs| secs > 0) {
                 object["metadata"]["deletionGracePeriodSeconds"] = 0.into();
             }
-            self.remove(asked, old).await?;
+            if asked.served.is_pod() {
+                asked.mark(&mut object, grace_secs);
+            }
+            if let Some(revision) = self.remove(asked, old).await? {
+                object["metadata"]["resourceVersion"] = revision.to_string().into();
+            }
             return Ok(Deleted { object, is_gone: true, is_accepted: false, warnings: Vec::new() });
         }
         asked.mark(&mut object, grace_secs);
@@ -85,18 +84,19 @@ impl Server {
         Ok(Deleted { object: written.object, is_gone: false, is_accepted, warnings: Vec::new() })
     }
 
-    /// Takes an object out of the store.
-    async fn remove(&self, asked: &Asked, old: &Found) -> Result<(), Unwritten> {
-        if asked.is_dry_run()? {
-            return Ok(());
+    /// Takes an object out of the store, and says in which revision.
+    async fn remove(&self, asked: &Asked, old: &Found) -> Result<Option<u64>, Unwritten> {
+        if asked.is_dry_run() {
+            return Ok(None);
         }
         let key = asked.served.key(asked.namespace.as_deref(), asked.target().name);
         let commit = Commit::one(key, Require::ModRevision(old.revision), Write::Delete);
-        self.store.commit(commit).await.map_err(|error| match error {
+        let committed = self.store.commit(commit).await.map_err(|error| match error {
             StoreError::Conflict(_) => Unwritten::Changed(asked.was_changed()),
             other => other.into(),
         })?;
-        Ok(self.gone(&asked.served, &old.object).await?)
+        self.gone(&asked.served, &old.object).await?;
+        Ok(Some(committed.revision))
     }
 
     /// Deletes every object that a list with the same selectors has; each by itself, as of when its turn comes.
@@ -117,6 +117,24 @@ impl Server {
 }
 
 impl Asked {
+    /// Whether the object is still the one that the client means to delete.
+    fn meets(&self, conditions: &Value, there: &Value) -> Result<(), Refusal> {
+        let ends = [
+            ("uid", "UID", "The object might have been deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", "The object might have been modified"),
+        ];
+        for (field, name, end) in ends {
+            let found = there[field].as_str().unwrap_or_default();
+            let Some(wanted) = conditions[field].as_str().filter(|wanted| *wanted != found) else { continue };
+            let why = format!(
+                "the {name} in the precondition ({wanted}) does not match the {name} in record ({found}). {end}"
+            );
+            let target = Target { resource: &self.served.resource.kind, ..self.target() };
+            return Err(Refusal::conflict(target, &why));
+        }
+        Ok(())
+    }
+
     /// How long an object is given to end by itself. Only Pods that run somewhere are.
     fn grace_secs(&self, object: &Value, options: &Value) -> i64 {
         let (is_pod, spec) = (self.served.is_pod(), &object["spec"]);

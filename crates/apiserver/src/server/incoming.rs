@@ -111,12 +111,19 @@ impl Asked {
         Ok(())
     }
 
+    /// Takes away what no client may say of a new object.
+    pub(super) fn wipe(&self, object: &mut Value) {
+        let Some(metadata) = object["metadata"].as_object_mut() else { return };
+        for field in
+            ["selfLink", "uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"]
+        {
+            metadata.remove(field);
+        }
+    }
+
     /// What the server itself says of a new object. The version that a client sent is still there.
     pub(super) fn begin(&self, object: &mut Value) {
         let mut fields = object["metadata"].as_object_mut().map(std::mem::take).unwrap_or_default();
-        for field in ["selfLink", "deletionTimestamp", "deletionGracePeriodSeconds"] {
-            fields.remove(field);
-        }
         if let Some(namespace) = &self.namespace {
             fields.insert("namespace".to_owned(), namespace.as_str().into());
         }
@@ -197,8 +204,7 @@ impl Asked {
             return Ok(());
         }
         let version: u64 = given.parse().map_err(|_| {
-            let message =
-                format!("resourceVersion: Invalid value: {given:?}: strconv.ParseUint: parsing {given:?}: invalid syntax");
+            let message = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
             Refusal::new(500, Reason::None, message)
         })?;
         if version == old.revision { Ok(()) } else { Err(self.was_changed().into()) }

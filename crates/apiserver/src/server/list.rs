@@ -1,5 +1,7 @@
 //! Lists: many objects as of one revision, page by page.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use super::catalog::Served;
@@ -37,8 +39,17 @@ impl Filter {
         self.labels.matches(object["metadata"]["labels"].as_object())
             && self.fields.matches(|field| {
                 let pointer = format!("/{}", field.replace('.', "/"));
-                object.pointer(&pointer).and_then(Value::as_str)
+                object.pointer(&pointer).and_then(as_text)
             })
+    }
+}
+
+/// A value as selectors compare it.
+fn as_text(value: &Value) -> Option<Cow<'_, str>> {
+    match value {
+        Value::String(text) => Some(Cow::Borrowed(text)),
+        Value::Bool(_) | Value::Number(_) => Some(Cow::Owned(value.to_string())),
+        _ => None,
     }
 }
 

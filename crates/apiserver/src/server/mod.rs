@@ -22,11 +22,13 @@ mod metrics;
 mod names;
 mod namespaces;
 mod objects;
+mod options;
 mod patched;
 mod patching;
 mod request;
 mod respond;
 mod reviews;
+mod scale;
 mod seats;
 mod tokens;
 mod traffic;
@@ -87,7 +89,7 @@ pub struct Options {
     /// Where the Services are that webhooks run behind, if this process knows.
     pub services: Option<Arc<dyn ResolveService>>,
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
-    /// that clients trust; its roles, if they are asked. A server for a single program needs none of it.
+    /// that clients trust. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
 }
 
@@ -144,6 +146,7 @@ impl Server {
         server.load_definitions().await?;
         server.load_services().await?;
         let server = Arc::new(server);
+        server.make_roles().await;
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;
         }
@@ -165,7 +168,13 @@ impl Server {
         let kinds = self.catalog.snapshot();
         let found = match path::parse(parts.uri.path()) {
             Target::Resource(path) => match Asked::of(&parts, &path, &kinds) {
-                Ok(asked) => self.resource(asked, body).await,
+                Ok(asked) => {
+                    let deprecation = asked.served.deprecation.clone();
+                    self.resource(asked, body).await.map_err(|mut refusal| {
+                        refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
+                        refusal
+                    })
+                }
                 Err(refusal) => Err(refusal),
             },
             Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
@@ -178,7 +187,17 @@ impl Server {
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
+        asked.check_options()?;
         match asked.verb {
+            Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
+            Verb::Update if asked.is_scale() => {
+                let scale = asked.object(body).await?;
+                Ok(respond::written(&asked, &self.update_scale(&asked, &scale).await?))
+            }
+            Verb::Patch if asked.is_scale() => {
+                let patch = asked.patch(body).await?;
+                Ok(respond::written(&asked, &self.patch_scale(&asked, &patch).await?))
+            }
             Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
             Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
             Verb::Watch => self.watch(asked).await,

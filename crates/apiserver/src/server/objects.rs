@@ -1,7 +1,7 @@
 //! One object at a time: read, created, replaced, and what all writes have in common.
 
 use chrono::Utc;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::catalog::Served;
 use super::request::Asked;
@@ -61,7 +61,11 @@ pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal>
     let mut object: Value = serde_json::from_slice(&entry.value).map_err(|error| {
         Refusal::new(500, Reason::InternalError, format!("the stored object cannot be read: {error}"))
     })?;
-    object["metadata"]["resourceVersion"] = entry.mod_revision.to_string().into();
+    let version = entry.mod_revision.to_string().into();
+    if let Some(metadata) = object["metadata"].as_object_mut() {
+        let after_uid = metadata.keys().position(|name| name == "uid").map_or(0, |place| place + 1);
+        metadata.shift_insert(after_uid, "resourceVersion".to_owned(), version);
+    }
     match &served.custom {
         None => object["apiVersion"] = served.api_version.as_str().into(),
         Some(custom) => {
@@ -113,9 +117,10 @@ impl Server {
     async fn create_named(
         &self,
         asked: &Asked,
-        object: Value,
+        mut object: Value,
         warnings: Vec<String>,
     ) -> Result<Written, Refusal> {
+        asked.wipe(&mut object);
         let object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
         self.store_new(asked, object, warnings).await.map_err(Refusal::from)
     }
@@ -139,6 +144,7 @@ impl Server {
                     if let Some(metadata) = new["metadata"].as_object_mut() {
                         metadata.remove("resourceVersion");
                     }
+                    asked.wipe(&mut new);
                     let new = asked.field_owner().update(None, new, &asked.field_manager(), Utc::now());
                     self.store_new(asked, new, warnings.clone()).await
                 }
@@ -189,7 +195,7 @@ impl Server {
         warnings.extend(prepared.warnings.iter().cloned());
         warnings.extend(self.judge(asked, Operation::Create, &object, None).await?);
         let mut written = self.commit(asked, object, None, namespace).await?;
-        if !asked.is_dry_run()? {
+        if !asked.is_dry_run() {
             prepared.keep();
         }
         written.warnings = warnings;
@@ -212,7 +218,7 @@ impl Server {
         warnings.extend(prepared.warnings.iter().cloned());
         warnings.extend(self.judge(asked, Operation::Update, &object, Some(&old.object)).await?);
         let mut written = self.write(asked, object, old).await?;
-        if !asked.is_dry_run()? {
+        if !asked.is_dry_run() {
             prepared.keep();
         }
         written.warnings = warnings;
@@ -249,12 +255,15 @@ impl Server {
         let name = object["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let key = asked.served.key(asked.namespace.as_deref(), &name);
         let is_gone = is_to_go(&object);
-        let write =
-            if is_gone { Write::Delete } else { Write::Put(self.in_storage_version(asked, &object).await?) };
+        let write = if is_gone {
+            Write::Delete
+        } else {
+            Write::Put(self.in_storage_version(asked, &mut object).await?)
+        };
         let require = old.map_or(Require::Absent, |old| Require::ModRevision(old.revision));
-        if asked.is_dry_run()? {
-            if is_new && self.store.get(&key).await?.is_some() {
-                return Err(Refusal::already_exists(asked.target_named(&name)).into());
+        if asked.is_dry_run() {
+            if is_new && let Some(there) = self.store.get(&key).await? {
+                return Err(already_exists(asked, &name, is_going(&there)).into());
             }
             return Ok(Written { object, is_new, warnings: Vec::new() });
         }
@@ -262,7 +271,8 @@ impl Server {
         commit.changes.extend(namespace.map(|require| asked.namespace_change(require)));
         let committed = self.store.commit(commit).await.map_err(|error| match error {
             StoreError::Conflict(conflict) if is_new && *conflict.key == *key => {
-                Refusal::already_exists(asked.target_named(&name)).into()
+                let is_going = conflict.found.as_ref().is_some_and(is_going);
+                already_exists(asked, &name, is_going).into()
             }
             StoreError::Conflict(_) => Unwritten::Changed(asked.was_changed()),
             other => other.into(),
@@ -274,12 +284,14 @@ impl Server {
         Ok(Written { object, is_new, warnings: Vec::new() })
     }
 
-    async fn in_storage_version(&self, asked: &Asked, object: &Value) -> Result<bytes::Bytes, Refusal> {
+    /// What is stored of an object. It becomes what is read back, which conversion may have changed.
+    async fn in_storage_version(&self, asked: &Asked, object: &mut Value) -> Result<bytes::Bytes, Refusal> {
         let served = &*asked.served;
         if served.custom.is_none() || served.api_version == served.storage_api_version {
             return Ok(stored(object, served)?.into());
         }
         let converted = self.caller.converted_one(served, object, &served.storage_api_version).await?;
+        *object = self.caller.converted_one(served, &converted, &served.api_version).await?;
         Ok(stored(&converted, served)?.into())
     }
 }
@@ -290,6 +302,7 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
     object["apiVersion"] = served.storage_api_version.as_str().into();
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
+        *metadata = in_order(std::mem::take(metadata));
     }
     let bytes = object.to_string().into_bytes();
     if bytes.len() > LIMITS.object_bytes {
@@ -299,6 +312,43 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
         return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
     }
     Ok(bytes)
+}
+
+fn already_exists(asked: &Asked, name: &str, is_going: bool) -> Refusal {
+    let mut refusal = Refusal::already_exists(asked.target_named(name));
+    if is_going {
+        refusal.message.insert_str(0, "object is being deleted: ");
+    }
+    refusal
+}
+
+/// Whether what is there waits for its finalizers.
+fn is_going(entry: &Entry) -> bool {
+    let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
+    object["metadata"]["deletionTimestamp"].is_string()
+}
+
+/// Metadata in the order in which clients are used to it.
+fn in_order(mut metadata: Map<String, Value>) -> Map<String, Value> {
+    const ORDER: [&str; 13] = [
+        "name",
+        "generateName",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "generation",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "labels",
+        "annotations",
+        "ownerReferences",
+        "finalizers",
+    ];
+    let known = ORDER.iter().filter_map(|&name| metadata.remove_entry(name));
+    let mut ordered: Map<String, Value> = known.collect();
+    ordered.extend(metadata);
+    ordered
 }
 
 /// The store gives versions, nobody else.

@@ -9,8 +9,7 @@ use super::request::Asked;
 use super::{LIMITS, Server};
 use crate::apply::{ApplyError, uid_mismatch_message};
 use crate::patch::{self, PatchError};
-use crate::schema::FieldError;
-use crate::status::{Reason, Refusal, Target};
+use crate::status::{Reason, Refusal};
 
 const APPLY: &str = "application/apply-patch+yaml";
 
@@ -53,7 +52,7 @@ impl Server {
     }
 
     async fn apply(&self, asked: &Asked, config: &Value, found: Option<Found>) -> Result<Written, Unwritten> {
-        let manager = asked.parameter("fieldManager").ok_or_else(no_manager)?;
+        let manager = asked.parameter("fieldManager").unwrap_or_default();
         asked.fits_path(config)?;
         let (metadata, target) = (&config["metadata"], asked.target());
         let uid = metadata["uid"].as_str().unwrap_or_default();
@@ -88,13 +87,8 @@ impl Server {
     }
 }
 
-fn no_manager() -> Refusal {
-    let error = FieldError::required("fieldManager", "is required for apply patch");
-    Refusal::invalid("PatchOptions", Target { group: "meta.k8s.io", resource: "", name: "" }, &[error])
-}
-
 impl Asked {
-    fn unsupported_patch(&self, media: &str) -> Refusal {
+    pub(super) fn unsupported_patch(&self, media: &str) -> Refusal {
         if self.served.schema.is_none() {
             return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");
         }
@@ -109,7 +103,7 @@ impl Asked {
         refusal
     }
 
-    fn refused_patch(&self, error: &PatchError) -> Refusal {
+    pub(super) fn refused_patch(&self, error: &PatchError) -> Refusal {
         let reason = match error.reason() {
             "Invalid" => Reason::Invalid,
             "BadRequest" => Reason::BadRequest,

@@ -14,7 +14,6 @@ use crate::auth::Identity;
 use crate::codec::{self, Answer, Expected, Media, Shape};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
-use crate::schema::FieldError;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::{Reason, Refusal, Target};
 use crate::table::IncludeObject;
@@ -105,10 +104,17 @@ impl Asked {
     fn check(&self) -> Result<(), Refusal> {
         let resource = &self.served.resource;
         let is_across_namespaces = matches!(self.verb, Verb::List | Verb::Watch) && self.name.is_none();
+        if resource.is_namespaced && self.namespace.is_none() && self.name.is_none() && !is_across_namespaces
+        {
+            return Err(not_allowed());
+        }
         if resource.is_namespaced && self.namespace.is_none() && !is_across_namespaces
             || !resource.is_namespaced && self.namespace.is_some()
         {
             return Err(Refusal::no_such_resource());
+        }
+        if self.verb == Verb::Create && self.name.is_some() && self.subresource.is_none() {
+            return Err(not_allowed());
         }
         // Nothing is kept of a question, so it has no name to be found by.
         if resource.verbs == [Verb::Create] && self.name.is_some() {
@@ -118,14 +124,24 @@ impl Asked {
             None => &resource.verbs,
             Some(name) => {
                 let part = resource.subresources.iter().find(|part| part.name == *name);
-                &part.ok_or_else(Refusal::no_such_resource)?.verbs
+                let missing = || match self.served.custom {
+                    Some(_) => Refusal::not_found(self.target()),
+                    None => Refusal::no_such_resource(),
+                };
+                &part.ok_or_else(missing)?.verbs
             }
         };
         if verbs.contains(&self.verb) { Ok(()) } else { Err(not_allowed()) }
     }
 
-    /// Of a list there is no metadata of an object, and of an object none of a list.
+    /// Of a list there is no metadata of an object, and of an object none of a list; and YAML is not streamed.
     fn check_shape(&self) -> Result<(), Refusal> {
+        if self.verb == Verb::Watch && self.answer.is_yaml {
+            return Err(not_acceptable(format!(
+                "only the following media types are accepted: {};stream=watch, {};stream=watch",
+                MEDIA[0], MEDIA[2]
+            )));
+        }
         let Shape::Metadata { of_list, .. } = self.answer.shape else { return Ok(()) };
         let (resource, is_list) = (&self.served.resource, self.verb == Verb::List);
         if is_list == of_list || self.verb == Verb::Watch {
@@ -171,17 +187,6 @@ impl Asked {
 
     pub(super) fn parameter(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str).filter(|value| !value.is_empty())
-    }
-
-    pub(super) fn is_dry_run(&self) -> Result<bool, Refusal> {
-        match self.parameter("dryRun") {
-            None => Ok(false),
-            Some("All") => Ok(true),
-            Some(other) => {
-                let message = format!("dryRun: Unsupported value: {other:?}: supported values: \"All\"");
-                Err(Refusal::new(422, Reason::Invalid, message))
-            }
-        }
     }
 
     /// Who the fields written by this request belong to.
@@ -254,15 +259,13 @@ fn not_allowed() -> Refusal {
 }
 
 /// What a body is that has no type: 415.
-fn unsupported_media() -> Refusal {
+pub(super) fn unsupported_media() -> Refusal {
     let message = format!(
         "the body of the request was in an unknown format - accepted media types include: {}",
         MEDIA.join(", ")
     );
     Refusal::new(415, Reason::UnsupportedMediaType, message)
 }
-
-const PROPAGATION: [&str; 3] = ["Foreground", "Background", "Orphan"];
 
 const MEDIA: [&str; 3] = ["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
 
@@ -313,27 +316,13 @@ impl Asked {
             Err(error) => Err(Refusal::bad_request(format!("error decoding patch: {error}"))),
         }
     }
+}
 
-    /// How to delete, if that is said.
-    pub(super) async fn delete_options(&self, body: Body) -> Result<Value, Refusal> {
-        let bytes = bytes(body).await?;
-        if bytes.is_empty() {
-            return Ok(Value::Null);
-        }
-        let media = Media::of(&self.content_type).ok_or_else(unsupported_media)?;
-        let options = codec::decode_options(media, &bytes, "DeleteOptions");
-        let options = options.map_err(|error| Refusal::bad_request(error.why()))?.value;
-        match options["propagationPolicy"].as_str() {
-            Some(policy) if !PROPAGATION.contains(&policy) => {
-                let values = PROPAGATION.iter().chain(["nil"].iter()).map(|&text| text.to_owned());
-                let values: Vec<String> = values.collect();
-                let error = FieldError::not_supported("propagationPolicy", &policy.into(), &values);
-                let target = Target { group: "meta.k8s.io", resource: "", name: "" };
-                Err(Refusal::invalid("DeleteOptions", target, &[error]))
-            }
-            _ => Ok(options),
-        }
-    }
+pub(super) async fn bytes(body: Body) -> Result<bytes::Bytes, Refusal> {
+    axum::body::to_bytes(body, LIMITS.body_bytes).await.map_err(|_| {
+        let message = format!("Request entity too large: limit is {}", LIMITS.body_bytes);
+        Refusal::new(413, Reason::RequestEntityTooLarge, message)
+    })
 }
 
 fn require_map(config: Value) -> Result<Value, Refusal> {
@@ -348,11 +337,4 @@ fn require_map(config: Value) -> Result<Value, Refusal> {
         "error decoding YAML: error unmarshaling JSON: while decoding JSON: json: cannot unmarshal {found} into Go \
          value of type map[string]interface {{}}"
     )))
-}
-
-async fn bytes(body: Body) -> Result<bytes::Bytes, Refusal> {
-    axum::body::to_bytes(body, LIMITS.body_bytes).await.map_err(|_| {
-        let message = format!("Request entity too large: limit is {}", LIMITS.body_bytes);
-        Refusal::new(413, Reason::RequestEntityTooLarge, message)
-    })
 }

@@ -69,10 +69,17 @@ pub(super) fn deleted(asked: &Asked, deleted: &Deleted) -> Response {
 pub(super) fn list(asked: &Asked, list: &List) -> Response {
     let resource = &asked.served.resource;
     let body = match asked.answer.shape {
-        Shape::Object => json!({
-            "kind": resource.list_kind(), "apiVersion": resource.api_version(),
-            "metadata": list.metadata, "items": list.items,
-        }),
+        Shape::Object => {
+            let mut metadata = list.metadata.clone();
+            if asked.served.custom.is_some() && metadata["continue"].is_null() {
+                // Lists of custom resources say so even if they do not go on.
+                metadata["continue"] = "".into();
+            }
+            json!({
+                "kind": resource.list_kind(), "apiVersion": resource.api_version(),
+                "metadata": metadata, "items": list.items,
+            })
+        }
         Shape::Table(version) => table_of(asked, &list.items, &list.metadata, version),
         Shape::Metadata { version, .. } => {
             let items: Vec<Value> = list.items.iter().map(|object| metadata_of(object, version)).collect();

@@ -184,10 +184,13 @@ fn decoded(asked: &Asked, mut body: Value) -> Result<Value, Refusal> {
         let message = "the namespace of the provided object does not match the namespace sent on the request";
         return Err(Refusal::bad_request(message));
     }
+    if let Some(spec) = body["spec"].as_object_mut() {
+        spec.retain(|_, value| !value.is_null());
+    }
     if body["spec"]["expirationSeconds"].is_null() {
         body["spec"]["expirationSeconds"] = DEFAULT_SECS.into();
     }
-    let types = Types::of_unknown_kind();
+    let types = Types::of_built_in(API_VERSION, KIND).unwrap_or_else(Types::of_unknown_kind);
     let manager = FieldManager::new(&types, &OneVersion, API_VERSION, KIND, "token");
     Ok(manager.update(None, body, &asked.field_manager(), Utc::now()))
 }

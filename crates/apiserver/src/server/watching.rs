@@ -171,5 +171,5 @@ fn bookmark(asked: &Asked, revision: u64, ends_initial_events: bool) -> Bytes {
         metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
     }
     let object = json!({"kind": resource.kind, "apiVersion": resource.api_version(), "metadata": metadata});
-    line("BOOKMARK", &object)
+    line("BOOKMARK", &respond::shown(asked, &object))
 }

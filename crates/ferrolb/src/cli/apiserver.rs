@@ -1,5 +1,6 @@
 //! `ferrolb apiserver`: a Kubernetes API server on this machine, and what is done with its data while it is stopped.
 
+mod conversion;
 mod network;
 mod serve;
 mod store;

@@ -187,7 +187,9 @@ impl<'a> Counter<'a> {
             if network.is_ipv6 { self.allocations.latest_ipv6 } else { self.allocations.latest_ipv4 };
         let size = hosts.end() - hosts.start();
         let for_requests = (size / 16).clamp(16, 256).min(size); // asked for by number more often than others
-        let start = latest.map_or(hosts.start() + for_requests, number).clamp(*hosts.start(), *hosts.end());
+        let start = latest
+            .map_or(hosts.start() + for_requests, |latest| number(latest).saturating_add(1))
+            .clamp(*hosts.start(), *hosts.end());
         let found = (start..=*hosts.end()).chain(*hosts.start()..=start);
         let mut found = found.map(|number| network.address(number));
         let address = found.find(|address| !self.allocations.addresses.contains(address))?;
@@ -219,7 +221,8 @@ impl<'a> Counter<'a> {
         let (first, last) = (*self.ranges.node_ports.start(), *self.ranges.node_ports.end());
         let size = last.saturating_sub(first);
         let for_requests = (size / 32).clamp(16, 128).min(size); // asked for by number more often than others
-        let start = self.allocations.latest_port.unwrap_or(first + for_requests).max(first);
+        let latest = self.allocations.latest_port;
+        let start = latest.map_or(first + for_requests, |latest| latest.saturating_add(1)).max(first);
         let mut candidates = (start..=last).chain(first..=last);
         let port = candidates.find(|port| !self.allocations.ports.contains(port))?;
         self.take(Item::Port(port));

@@ -19,6 +19,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+use super::conversion;
 use super::{Authorization, LogLevel, ServeArgs, store_file};
 
 pub(super) fn run(args: &ServeArgs) -> anyhow::Result<u8> {
@@ -110,7 +111,13 @@ fn options(args: &ServeArgs, authority: &Authority) -> anyhow::Result<Options> {
         networks: args.service_cluster_ip_range.networks.clone(),
         node_ports: args.service_node_port_range.0.clone(),
     };
-    Ok(Options { ranges, security, has_cluster_objects: true, ..Options::default() })
+    Ok(Options {
+        ranges,
+        security,
+        has_cluster_objects: true,
+        conversions: conversion::conversions(),
+        ..Options::default()
+    })
 }
 
 /// The tokens of the file, which is made with one for FerroLB's own components if nobody named another.
