@@ -8,6 +8,7 @@ use super::request::Asked;
 use super::{LIMITS, Reached, Server, converting, names};
 use crate::admission::Operation;
 use crate::apply::keep_times_of_unchanged;
+use crate::kinds::event;
 use crate::schema::metadata;
 use crate::status::{Reason, Refusal};
 use crate::store::{Commit, Entry, Require, StoreError, Write};
@@ -67,6 +68,7 @@ pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal>
         metadata.shift_insert(after_uid, "resourceVersion".to_owned(), version);
     }
     match &served.custom {
+        None if served.is_event() => event::convert(&mut object, &served.api_version),
         None => object["apiVersion"] = served.api_version.as_str().into(),
         Some(custom) => {
             if let Some(converted) = custom.converted_here(&object, &served.api_version) {
@@ -299,7 +301,11 @@ impl Server {
 /// As it is kept: in the stored version, and without the version that the store itself knows.
 pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
     let mut object = object.clone();
-    object["apiVersion"] = served.storage_api_version.as_str().into();
+    if served.is_event() {
+        event::convert(&mut object, event::STORED);
+    } else {
+        object["apiVersion"] = served.storage_api_version.as_str().into();
+    }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
         *metadata = in_order(std::mem::take(metadata));
