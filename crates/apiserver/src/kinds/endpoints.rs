@@ -40,10 +40,10 @@ fn one_address_errors(place: &str, address: &Value) -> Vec<FieldError> {
     let field = format!("{place}.ip");
     let mut errors = address_errors(&field, ip, &[]);
     if !hostname.is_empty() {
-        errors.extend(invalid(&format!("{place}.hostname"), hostname, names::label(hostname)));
+        errors.extend(invalid(&format!("{place}.hostname"), hostname, &names::label(hostname)));
     }
     if address.get("nodeName").is_some_and(Value::is_string) {
-        errors.extend(invalid(&format!("{place}.nodeName"), node, names::subdomain(node)));
+        errors.extend(invalid(&format!("{place}.nodeName"), node, &names::subdomain(node)));
     }
     errors.extend(special_address_errors(&field, ip));
     // As a client is shown them: by field, then by text.
@@ -58,7 +58,7 @@ fn port_errors(place: &str, port: &Value, needs_name: bool) -> Vec<FieldError> {
     match (name, needs_name) {
         ("", true) => errors.push(FieldError::required(format!("{place}.name"), "")),
         ("", false) => {}
-        _ => errors.extend(invalid(&format!("{place}.name"), name, names::label(name))),
+        _ => errors.extend(invalid(&format!("{place}.name"), name, &names::label(name))),
     }
     let number = port["port"].as_i64().unwrap_or_default();
     if !(1..=65535).contains(&number) {
@@ -75,13 +75,13 @@ fn port_errors(place: &str, port: &Value, needs_name: bool) -> Vec<FieldError> {
         errors.extend(invalid(
             &format!("{place}.appProtocol"),
             application,
-            names::qualified_name(application),
+            &names::qualified_name(application),
         ));
     }
     errors
 }
 
-fn invalid(field: &str, value: &str, problems: Vec<String>) -> Vec<FieldError> {
+fn invalid(field: &str, value: &str, problems: &[String]) -> Vec<FieldError> {
     problems.iter().map(|problem| FieldError::invalid_text(field, value, problem)).collect()
 }
 

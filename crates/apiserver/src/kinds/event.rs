@@ -3,7 +3,7 @@
 
 use super::text_at;
 use crate::schema::{FieldError, metadata, names};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 pub const STORED: &str = "v1";
 
@@ -190,6 +190,7 @@ pub fn source(object: &Value) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     #[test]
     fn an_event_comes_back_as_it_was() {

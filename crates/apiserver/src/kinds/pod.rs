@@ -108,7 +108,7 @@ fn port_errors(port: &Value, place: &str) -> Vec<FieldError> {
         let path = format!("{place}.{field}");
         match port[field].as_i64().unwrap_or_default() {
             0 if is_needed => errors.push(FieldError::required(path, "")),
-            0 | 1..=65535 => {}
+            0..=65535 => {}
             number => errors.push(FieldError::invalid_printed(path, &number.to_string(), detail)),
         }
     }

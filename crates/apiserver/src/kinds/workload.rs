@@ -3,7 +3,7 @@
 use super::{pod, text_at};
 use crate::schema::FieldError;
 use crate::selector::LabelSelector;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// What is wrong with an object of the group `apps`, apart from its metadata.
 pub fn errors(object: &Value, old: Option<&Value>, plural: &str) -> Vec<FieldError> {
@@ -25,7 +25,7 @@ pub fn errors(object: &Value, old: Option<&Value>, plural: &str) -> Vec<FieldErr
     }
     let is_empty = |field: &str| {
         let part = &selector[field];
-        part.as_object().is_none_or(|map| map.is_empty()) && part.as_array().is_none_or(Vec::is_empty)
+        part.as_object().is_none_or(Map::is_empty) && part.as_array().is_none_or(Vec::is_empty)
     };
     if !selector.is_object() {
         errors.push(FieldError::required("spec.selector", ""));

@@ -192,8 +192,31 @@ impl Asked {
     /// What a kind that only has rules says of an object. Of a status nothing is said.
     fn kind_errors(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         match self.served.built_in_name() {
-            Some((group, plural)) if !self.is_status() => kinds::errors(group, plural, object, old),
+            Some((group, plural)) if !self.is_status() => {
+                let mut errors = kinds::errors(group, plural, object, old);
+                if !has_rules_of_its_own((group, plural)) && has_plain_finalizers(group) {
+                    errors.extend(kinds::finalizer_errors(object));
+                }
+                errors
+            }
             _ => Vec::new(),
+        }
+    }
+
+    /// A kind's own verdict, together with that on the finalizers.
+    fn with_finalizers(&self, object: &Value, own: Result<(), kinds::Refusal>) -> Result<(), kinds::Refusal> {
+        let has_rules = self.served.built_in_name().is_some_and(has_rules_of_its_own);
+        if !has_rules || self.served.is_event() || self.is_status() {
+            return own;
+        }
+        let more = kinds::finalizer_errors(object);
+        match own {
+            Err(kinds::Refusal::Invalid(mut errors)) => {
+                errors.extend(more);
+                Err(kinds::Refusal::Invalid(errors))
+            }
+            Ok(()) if !more.is_empty() => Err(kinds::Refusal::Invalid(more)),
+            own => own,
         }
     }
 
@@ -233,7 +256,7 @@ impl Server {
             _ => (None, Ok(())),
         };
         let prepared = Prepared { warnings: asked.kind_warnings(object), taken };
-        outcome.map_err(|refusal| asked.refused(object, refusal))?;
+        asked.with_finalizers(object, outcome).map_err(|refusal| asked.refused(object, refusal))?;
         let resource = &asked.served.resource;
         let mut errors = match asked.served.built_in_name() {
             None => {
@@ -364,6 +387,11 @@ fn twice(refusal: kinds::Refusal, object: &Value, old: &Value) -> kinds::Refusal
         }
         other => other,
     }
+}
+
+/// Whether the kinds of a group take no finalizers but those that everybody knows.
+fn has_plain_finalizers(group: &str) -> bool {
+    !matches!(group, "apiextensions.k8s.io" | "admissionregistration.k8s.io")
 }
 
 /// Whether the kind's own rules look at the metadata too.

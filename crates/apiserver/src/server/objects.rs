@@ -36,6 +36,15 @@ pub(super) enum Unwritten {
     Refused(Refusal),
 }
 
+impl Unwritten {
+    /// A client is warned of what it sent even if it is not stored for another reason.
+    fn after(mut self, warnings: &[String]) -> Unwritten {
+        let (Unwritten::Changed(refusal) | Unwritten::Refused(refusal)) = &mut self;
+        refusal.warnings.extend_from_slice(warnings);
+        self
+    }
+}
+
 impl From<Refusal> for Unwritten {
     fn from(refusal: Refusal) -> Unwritten {
         Unwritten::Refused(refusal)
@@ -196,7 +205,8 @@ impl Server {
         refuse_version(&mut object)?;
         warnings.extend(prepared.warnings.iter().cloned());
         warnings.extend(self.judge(asked, Operation::Create, &object, None).await?);
-        let mut written = self.commit(asked, object, None, namespace).await?;
+        let committed = self.commit(asked, object, None, namespace).await;
+        let mut written = committed.map_err(|unwritten| unwritten.after(&warnings))?;
         if !asked.is_dry_run() {
             prepared.keep();
         }
@@ -219,7 +229,8 @@ impl Server {
         let prepared = self.prepare_changed(asked, &mut object, &old.object)?;
         warnings.extend(prepared.warnings.iter().cloned());
         warnings.extend(self.judge(asked, Operation::Update, &object, Some(&old.object)).await?);
-        let mut written = self.write(asked, object, old).await?;
+        let mut written =
+            self.write(asked, object, old).await.map_err(|unwritten| unwritten.after(&warnings))?;
         if !asked.is_dry_run() {
             prepared.keep();
         }

@@ -41,6 +41,12 @@ pub fn render(
             "cells": (view.cells)(&Row { object, now_secs }),
             "object": shown(object, include),
         });
+        // An annotation of the version, which the object itself is without.
+        if view.plural == "daemonsets"
+            && let Some(metadata) = row["object"].get_mut("metadata")
+        {
+            without_annotation(metadata, "deprecated.daemonset.template.generation");
+        }
         let conditions = if view.plural == "pods" { pod::conditions(object) } else { None };
         if let Some(conditions) = conditions {
             row["conditions"] = conditions;
@@ -52,6 +58,15 @@ pub fn render(
         "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": list_metadata,
         "columnDefinitions": columns, "rows": rows,
     })
+}
+
+fn without_annotation(metadata: &mut Value, name: &str) {
+    let Some(metadata) = metadata.as_object_mut() else { return };
+    let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) else { return };
+    annotations.shift_remove(name);
+    if annotations.is_empty() {
+        metadata.shift_remove("annotations");
+    }
 }
 
 #[derive(Debug)]
