@@ -68,18 +68,6 @@ pub fn errors(group: &str, plural: &str, object: &Value, old: Option<&Value>) ->
     }
 }
 
-/// What is wrong with the finalizers of a built-in kind: one without a domain must be one of the server's own.
-pub fn finalizer_errors(object: &Value) -> Vec<FieldError> {
-    let finalizers = list_at(object, "/metadata/finalizers").iter().filter_map(Value::as_str).enumerate();
-    let unknown = finalizers.filter(|(_, name)| !name.contains('/') && !FINALIZERS.contains(name));
-    let detail = "name is neither a standard finalizer name nor is it fully qualified";
-    let error =
-        |(index, name)| FieldError::invalid_text(format!("metadata.finalizers[{index}]"), name, detail);
-    unknown.map(error).collect()
-}
-
-const FINALIZERS: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
-
 /// What an object is selected by where the field is none of it, or is left out.
 pub fn selected<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
     match (text_at(object, "/apiVersion"), text_at(object, "/kind"), field) {

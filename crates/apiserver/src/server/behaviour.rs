@@ -192,31 +192,8 @@ impl Asked {
     /// What a kind that only has rules says of an object. Of a status nothing is said.
     fn kind_errors(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
         match self.served.built_in_name() {
-            Some((group, plural)) if !self.is_status() => {
-                let mut errors = kinds::errors(group, plural, object, old);
-                if !has_rules_of_its_own((group, plural)) && has_plain_finalizers(group) {
-                    errors.extend(kinds::finalizer_errors(object));
-                }
-                errors
-            }
+            Some((group, plural)) if !self.is_status() => kinds::errors(group, plural, object, old),
             _ => Vec::new(),
-        }
-    }
-
-    /// A kind's own verdict, together with that on the finalizers.
-    fn with_finalizers(&self, object: &Value, own: Result<(), kinds::Refusal>) -> Result<(), kinds::Refusal> {
-        let has_rules = self.served.built_in_name().is_some_and(has_rules_of_its_own);
-        if !has_rules || self.served.is_event() || self.is_status() {
-            return own;
-        }
-        let more = kinds::finalizer_errors(object);
-        match own {
-            Err(kinds::Refusal::Invalid(mut errors)) => {
-                errors.extend(more);
-                Err(kinds::Refusal::Invalid(errors))
-            }
-            Ok(()) if !more.is_empty() => Err(kinds::Refusal::Invalid(more)),
-            own => own,
         }
     }
 
@@ -256,7 +233,9 @@ impl Server {
             _ => (None, Ok(())),
         };
         let prepared = Prepared { warnings: asked.kind_warnings(object), taken };
-        asked.with_finalizers(object, outcome).map_err(|refusal| asked.refused(object, refusal))?;
+        let has_strays = asked.served.schema.is_none() && !asked.served.is_definition();
+        let strays = if has_strays { metadata::validate_finalizers(object) } else { Vec::new() };
+        outcome.map_err(|refusal| asked.refused(object, with(refusal, &strays)))?;
         let resource = &asked.served.resource;
         let mut errors = match asked.served.built_in_name() {
             None => {
@@ -279,6 +258,7 @@ impl Server {
             }
         };
         errors.extend(asked.kind_errors(object, None));
+        errors.extend(strays);
         asked.judged(object, errors)?;
         asked.served.types.normalise(object);
         Ok(prepared)
@@ -377,6 +357,16 @@ impl Server {
     }
 }
 
+fn with(refusal: kinds::Refusal, more: &[FieldError]) -> kinds::Refusal {
+    match refusal {
+        kinds::Refusal::Invalid(mut errors) => {
+            errors.extend_from_slice(more);
+            kinds::Refusal::Invalid(errors)
+        }
+        other => other,
+    }
+}
+
 /// A real API server judges the metadata of a changed built-in object twice, and says so.
 fn twice(refusal: kinds::Refusal, object: &Value, old: &Value) -> kinds::Refusal {
     match refusal {
@@ -387,11 +377,6 @@ fn twice(refusal: kinds::Refusal, object: &Value, old: &Value) -> kinds::Refusal
         }
         other => other,
     }
-}
-
-/// Whether the kinds of a group take no finalizers but those that everybody knows.
-fn has_plain_finalizers(group: &str) -> bool {
-    !matches!(group, "apiextensions.k8s.io" | "admissionregistration.k8s.io")
 }
 
 /// Whether the kind's own rules look at the metadata too.
