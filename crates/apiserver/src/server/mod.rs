@@ -14,6 +14,7 @@ mod converting;
 mod definitions;
 mod deleting;
 mod escalation;
+mod expiry;
 mod fairness;
 mod gate;
 mod health;
@@ -45,6 +46,8 @@ mod body_tests;
 mod collector_tests;
 #[cfg(test)]
 mod definition_tests;
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -164,6 +167,7 @@ impl Server {
             Collector::start(&server).await?;
         }
         server.make_roles().await;
+        server.expire_events().await?;
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;
         }
