@@ -7,10 +7,16 @@ use crate::schema::text::quote;
 use crate::schema::time_error;
 use crate::types::Form;
 
+const SECONDS_LAYOUT: &str = "as \"2006-01-02T15:04:05Z07:00\"";
+const MICROSECONDS_LAYOUT: &str = "as \"2006-01-02T15:04:05.000000Z07:00\"";
+
 /// A time that was written as text; nothing for an empty one, and Go's words for what is none.
 pub(super) fn canonical(text: &str, form: Form) -> Result<Option<Value>, String> {
     if let Some(error) = time_error(text) {
-        return Err(error);
+        return Err(match form {
+            Form::MicroTime => error.replacen(SECONDS_LAYOUT, MICROSECONDS_LAYOUT, 1),
+            _ => error,
+        });
     }
     if form == Form::MicroTime {
         require_microseconds(text)?;
@@ -38,6 +44,5 @@ fn require_microseconds(text: &str) -> Result<(), String> {
         return Ok(());
     }
     let (text, rest) = (quote(text), quote(rest));
-    let layout = "\"2006-01-02T15:04:05.000000Z07:00\"";
-    Err(format!("parsing time {text} as {layout}: cannot parse {rest} as \".000000\""))
+    Err(format!("parsing time {text} {MICROSECONDS_LAYOUT}: cannot parse {rest} as \".000000\""))
 }

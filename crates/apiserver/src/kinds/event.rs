@@ -6,6 +6,8 @@ use crate::schema::{FieldError, metadata, names};
 use serde_json::{Map, Value};
 
 pub const STORED: &str = "v1";
+/// Nobody looks at an event for longer.
+pub const KEPT_SECS: u64 = 60 * 60;
 
 /// What a field is called in `v1`, and in `events.k8s.io/v1`.
 const NAMES: [(&str, &str); 7] = [

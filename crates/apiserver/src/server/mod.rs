@@ -15,6 +15,7 @@ mod definitions;
 mod deleting;
 mod documents;
 mod escalation;
+mod expiry;
 mod fairness;
 mod gate;
 mod health;
@@ -46,6 +47,8 @@ mod body_tests;
 mod collector_tests;
 #[cfg(test)]
 mod definition_tests;
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -177,6 +180,7 @@ impl Server {
             Collector::start(&server).await?;
         }
         server.make_roles().await;
+        server.expire_events().await?;
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;
         }
