@@ -34,9 +34,11 @@ pub struct ResourcePath<'a> {
     pub resource: Cow<'a, str>,
     pub name: Option<Cow<'a, str>>,
     pub subresource: Option<Cow<'a, str>>,
+    /// The path itself says that it is watched, as old clients do: `/api/v1/watch/nodes`.
+    pub is_watch: bool,
 }
 
-/// Reads a path. A deprecated `/watch/` in front of the resource is not understood.
+/// Reads a path.
 pub fn parse(path: &str) -> Target<'_> {
     let mut segments = path.trim_matches('/').split('/').map(decoded);
     let first = segments.next().unwrap_or_default();
@@ -56,9 +58,13 @@ pub fn parse(path: &str) -> Target<'_> {
 
 fn within<'a>(group_version: GroupVersion<'a>, segments: impl Iterator<Item = Cow<'a, str>>) -> Target<'a> {
     let segments: Vec<Cow<'a, str>> = segments.collect();
+    let (is_watch, segments) = match &segments[..] {
+        [watch, rest @ ..] if watch == "watch" && !rest.is_empty() => (true, rest),
+        all => (false, all),
+    };
     // `namespaces/NAME/status` and `/finalize` are parts of a Namespace, not resources inside it.
     let is_part_of_namespace = |resource: &str| matches!(resource, "status" | "finalize");
-    let (namespace, rest) = match &segments[..] {
+    let (namespace, rest) = match segments {
         [] => return Target::Resources(group_version),
         [namespaces, namespace, rest @ ..]
             if namespaces == "namespaces" && rest.first().is_some_and(|it| !is_part_of_namespace(it)) =>
@@ -73,7 +79,14 @@ fn within<'a>(group_version: GroupVersion<'a>, segments: impl Iterator<Item = Co
         [resource, name, subresource] => (resource, Some(name.clone()), Some(subresource.clone())),
         _ => return Target::Other,
     };
-    Target::Resource(ResourcePath { group_version, namespace, resource: resource.clone(), name, subresource })
+    Target::Resource(ResourcePath {
+        group_version,
+        namespace,
+        resource: resource.clone(),
+        name,
+        subresource,
+        is_watch,
+    })
 }
 
 /// A segment with its `%41` escapes resolved. One that is no text after that stays as it was.

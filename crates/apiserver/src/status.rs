@@ -210,7 +210,7 @@ impl Refusal {
         let has_details = matches!(
             self.reason,
             Reason::Forbidden | Reason::MethodNotAllowed | Reason::NotFound | Reason::Timeout
-        );
+        ) || self.reason == Reason::NotAcceptable && self.message.starts_with("406");
         if !self.details.is_empty() || has_details {
             status["details"] = Value::Object(self.details.clone());
         }
