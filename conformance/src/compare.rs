@@ -15,6 +15,9 @@ pub struct Difference {
     pub got: Option<Value>,
 }
 
+/// Lists of what is served.
+const NAMED: [&str; 3] = ["/groups", "/resources", "/subresources"];
+
 pub fn answers(expected: &Normal, got: &Normal) -> Vec<Difference> {
     if expected.code != got.code {
         return refused_otherwise(expected, got);
@@ -50,6 +53,12 @@ fn values(pointer: &str, expected: Option<&Value>, got: Option<&Value>, found: &
                 values(&below(pointer, key), None, Some(value), found);
             }
         }
+        (Some(Value::Array(left)), Some(Value::Array(right)))
+            if NAMED.iter().any(|list| pointer.ends_with(list))
+                && left.iter().chain(right).all(|item| !name(item).is_empty()) =>
+        {
+            named_items(pointer, left, right, found);
+        }
         (Some(Value::Array(left)), Some(Value::Array(right))) => {
             for index in 0..left.len().max(right.len()) {
                 values(&below(pointer, &index.to_string()), left.get(index), right.get(index), found);
@@ -61,6 +70,23 @@ fn values(pointer: &str, expected: Option<&Value>, got: Option<&Value>, found: &
             expected: left.cloned(),
             got: right.cloned(),
         }),
+    }
+}
+
+fn name(item: &Value) -> &str {
+    let name = item["name"].as_str().or(item["resource"].as_str()).or(item["subresource"].as_str());
+    name.unwrap_or_default()
+}
+
+/// What is served is compared by name, so that one more of it does not move all others.
+fn named_items(pointer: &str, left: &[Value], right: &[Value], found: &mut Vec<Difference>) {
+    let place = |item: &Value| below(pointer, &format!("name={}", name(item)));
+    for item in left {
+        let other = right.iter().find(|other| name(other) == name(item));
+        values(&place(item), Some(item), other, found);
+    }
+    for item in right.iter().filter(|item| !left.iter().any(|other| name(other) == name(item))) {
+        values(&place(item), None, Some(item), found);
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Reasoned {
     pub case: String,
     /// Counted from 1; without it any step of the case.
     pub step: Option<usize>,
-    /// Everything below this place; without it the whole answer.
+    /// Everything below this place, in which `*` stands for any one step down; without it the whole answer.
     #[serde(default)]
     pub pointer: String,
     pub reason: String,
@@ -84,9 +84,9 @@ impl Reasoned {
             Some(beginning) => case.starts_with(beginning),
             None => case == self.case,
         };
-        let below = difference.pointer.strip_prefix(self.pointer.as_str());
-        is_case
-            && self.step.is_none_or(|it| it == step)
-            && below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        let mut told = difference.pointer.split('/');
+        let is_below =
+            self.pointer.split('/').all(|wanted| told.next().is_some_and(|it| wanted == "*" || wanted == it));
+        is_case && self.step.is_none_or(|it| it == step) && is_below
     }
 }

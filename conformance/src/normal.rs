@@ -194,6 +194,13 @@ impl Normaliser {
         {
             *token = "<continue>".into();
         }
+        // They come in the order of their times, so a second that passes in between would change it.
+        if let Some(Value::Array(managers)) = metadata.get_mut("managedFields") {
+            let of = |manager: &Value, key: &str| manager[key].as_str().unwrap_or_default().to_owned();
+            managers.sort_by_key(|it| {
+                ["operation", "manager", "subresource", "apiVersion"].map(|key| of(it, key))
+            });
+        }
         self.object(metadata, Of::Object, false);
     }
 

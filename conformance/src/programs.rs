@@ -62,12 +62,7 @@ impl Real {
         let etcd = start_etcd(programs, directory.path(), ports[0], ports[1])?;
         let server = start_server(programs, directory.path(), ports[0], ports[2])?;
         let address = format!("https://127.0.0.1:{}", ports[2]);
-        let mut config = Config::new(address.parse()?);
-        // Its certificate is its own and lasts as long as the run.
-        config.accept_invalid_certs = true;
-        config.default_retry = false;
-        config.read_timeout = None;
-        let client = Client::try_from(config)?;
+        let client = Client::try_from(config(&address)?)?;
         let world = World::new(client, PATIENCE);
         let mut real = Real { world, address, _server: server, _etcd: etcd, directory };
         real.wait().await?;
@@ -76,6 +71,13 @@ impl Real {
 
     pub fn world(&self) -> &World {
         &self.world
+    }
+
+    /// A client of the administrator.
+    pub fn admin(&self) -> anyhow::Result<Client> {
+        let mut config = config(&self.address)?;
+        config.headers.push((http::header::AUTHORIZATION, "Bearer token-of-admin".parse()?));
+        Ok(Client::try_from(config)?)
     }
 
     pub fn address(&self) -> &str {
@@ -100,6 +102,15 @@ impl Real {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
+
+fn config(address: &str) -> anyhow::Result<Config> {
+    let mut config = Config::new(address.parse()?);
+    // Its certificate is its own and lasts as long as the run.
+    config.accept_invalid_certs = true;
+    config.default_retry = false;
+    config.read_timeout = None;
+    Ok(config)
 }
 
 /// Ports that were free a moment ago.

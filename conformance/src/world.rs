@@ -92,7 +92,13 @@ async fn server(engine: Engine) -> anyhow::Result<(Arc<Server>, Option<Arc<Direc
     let security = Security { mode: Mode::Rbac, static_tokens, ..Security::default() };
     let server = Server::open_with(
         store,
-        Options { ranges, security, has_cluster_objects: true, ..Options::default() },
+        Options {
+            ranges,
+            security,
+            has_cluster_objects: true,
+            collects_garbage: false,
+            ..Options::default()
+        },
     )
     .await?;
     Ok((server, directory))

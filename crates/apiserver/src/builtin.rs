@@ -49,7 +49,7 @@ impl Kind {
                 Vec::new()
             },
             is_namespaced: self.is_namespaced,
-            verbs: if self.does == Does::Answer { vec![Verb::Create] } else { Verb::ALL.to_vec() },
+            verbs: if self.does == Does::Answer { vec![Verb::Create] } else { Verb::OF_BUILT_IN.to_vec() },
             subresources: self.subresources(),
         }
     }

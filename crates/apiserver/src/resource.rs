@@ -51,6 +51,17 @@ impl Verb {
         Verb::Update,
         Verb::Watch,
     ];
+    /// The same as [`Verb::ALL`], in the order that built-in kinds tell.
+    pub const OF_BUILT_IN: [Verb; 8] = [
+        Verb::Create,
+        Verb::Delete,
+        Verb::DeleteCollection,
+        Verb::Get,
+        Verb::List,
+        Verb::Patch,
+        Verb::Update,
+        Verb::Watch,
+    ];
     /// What can be done with a status.
     pub const STATUS: [Verb; 3] = [Verb::Get, Verb::Patch, Verb::Update];
 

@@ -8,6 +8,8 @@ mod built_in;
 mod calling;
 mod catalog;
 mod cluster_objects;
+mod collecting;
+mod collector;
 mod converting;
 mod definitions;
 mod deleting;
@@ -43,6 +45,8 @@ mod access_tests;
 #[cfg(test)]
 mod body_tests;
 #[cfg(test)]
+mod collector_tests;
+#[cfg(test)]
 mod definition_tests;
 #[cfg(test)]
 mod tests;
@@ -74,6 +78,7 @@ pub use calling::ResolveService;
 use catalog::Catalog;
 pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
+use collector::Collector;
 pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
@@ -94,6 +99,8 @@ pub struct Options {
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
     /// that clients trust. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
+    /// Whether what loses its owner or its namespace goes too. In a real cluster another program sees to that.
+    pub collects_garbage: bool,
 }
 
 /// Why a server does not start.
@@ -126,7 +133,14 @@ impl Default for Options {
         let cluster_ips = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
         let ranges = Ranges { networks: cluster_ips.into_iter().collect(), node_ports: 30_000..=32_767 };
         let (conversions, services) = (Conversions::new(), None);
-        Options { ranges, security: Security::default(), conversions, services, has_cluster_objects: false }
+        Options {
+            ranges,
+            security: Security::default(),
+            conversions,
+            services,
+            has_cluster_objects: false,
+            collects_garbage: true,
+        }
     }
 }
 
@@ -149,6 +163,9 @@ impl Server {
         server.load_definitions().await?;
         server.load_services().await?;
         let server = Arc::new(server);
+        if server.options.collects_garbage {
+            Collector::start(&server).await?;
+        }
         server.make_roles().await;
         if server.options.has_cluster_objects {
             server.keep_cluster_objects().await?;

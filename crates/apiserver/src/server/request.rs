@@ -168,6 +168,29 @@ impl Asked {
         }))
     }
 
+    /// What the server asks of itself, in the name of one of its parts.
+    pub(super) fn inside(
+        served: &Arc<Served>,
+        verb: Verb,
+        namespace: Option<String>,
+        name: Option<String>,
+        part: &str,
+    ) -> Asked {
+        Asked {
+            served: Arc::clone(served),
+            verb,
+            namespace,
+            name,
+            subresource: None,
+            query: BTreeMap::new(),
+            answer: Answer::default(),
+            content_type: String::new(),
+            user: Identity::admin(),
+            strict: Vec::new(),
+            user_agent: part.to_owned(),
+        }
+    }
+
     /// The same question about one object of the collection.
     pub(super) fn about(&self, namespace: Option<String>, name: Option<String>) -> Asked {
         Asked { namespace, name, ..self.clone() }
