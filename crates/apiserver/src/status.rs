@@ -209,7 +209,11 @@ impl Refusal {
         // Some have details that say nothing.
         let has_details = matches!(
             self.reason,
-            Reason::Forbidden | Reason::MethodNotAllowed | Reason::NotFound | Reason::Timeout
+            Reason::Forbidden
+                | Reason::Invalid
+                | Reason::MethodNotAllowed
+                | Reason::NotFound
+                | Reason::Timeout
         ) || self.reason == Reason::NotAcceptable && self.message.starts_with("406");
         if !self.details.is_empty() || has_details {
             status["details"] = Value::Object(self.details.clone());
