@@ -117,6 +117,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_old_path_says_itself_that_it_is_watched() {
+        for (path, is_watch) in
+            [("/api/v1/watch/namespaces/a/services/b", true), ("/api/v1/namespaces/a/services/b", false)]
+        {
+            let Target::Resource(found) = parse(path) else { panic!("{path}") };
+            let names = (found.namespace.as_deref(), &*found.resource, found.name.as_deref());
+            assert_eq!((found.is_watch, names), (is_watch, (Some("a"), "services", Some("b"))), "{path}");
+        }
+        assert!(matches!(parse("/api/v1/watch"), Target::Resource(it) if !it.is_watch));
+    }
+
+    #[test]
     fn a_path_names_a_collection_an_object_or_a_part_of_one() {
         type Parts<'a> = (&'a str, &'a str, Option<&'a str>, &'a str, Option<&'a str>, Option<&'a str>);
         let cases: [(&str, Parts<'_>); 9] = [

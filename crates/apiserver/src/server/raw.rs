@@ -63,6 +63,8 @@ pub(super) fn stored(object: &Value, api_version: &str) -> Vec<u8> {
         field(&mut bytes, ",", name, value);
     }
     bytes.push(b'}');
+    // It is kept for long, and should not keep room that it does not need.
+    bytes.shrink_to_fit();
     bytes
 }
 
