@@ -49,9 +49,21 @@ impl Kind {
                 Vec::new()
             },
             is_namespaced: self.is_namespaced,
-            verbs: if self.does == Does::Answer { vec![Verb::Create] } else { Verb::OF_BUILT_IN.to_vec() },
+            verbs: self.verbs(),
             subresources: self.subresources(),
         }
+    }
+
+    fn verbs(&self) -> Vec<Verb> {
+        let mut verbs = match self.does {
+            Does::Answer => vec![Verb::Create],
+            _ => Verb::OF_BUILT_IN.to_vec(),
+        };
+        // Nobody deletes all namespaces at once.
+        if (self.group, self.plural) == ("", "namespaces") {
+            verbs.retain(|verb| *verb != Verb::DeleteCollection);
+        }
+        verbs
     }
 
     fn subresources(&self) -> Vec<Subresource> {

@@ -186,7 +186,7 @@ impl Served {
                 .then(ScalePaths::of_built_in),
             selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
-            columns: vec![Column::age()],
+            columns: Vec::new(),
             deprecation: deprecated.map(str::to_owned),
             resource,
         }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::catalog::Served;
 use super::request::Asked;
+use crate::kinds;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::Refusal;
 
@@ -17,8 +18,10 @@ use crate::status::Refusal;
 pub(super) struct Filter {
     labels: LabelSelector,
     fields: FieldSelector,
-    /// What an absent field counts as, where that is not an empty text.
-    absent: Option<(&'static str, &'static str)>,
+    /// A field that counts as `false` if it is absent.
+    absent: Option<&'static str>,
+    /// What can be selected by is not a matter of single fields.
+    reads_whole: bool,
 }
 
 /// What is found at a path.
@@ -31,11 +34,16 @@ enum Picked<'a> {
 
 impl Filter {
     pub(super) fn of(asked: &Asked) -> Result<Filter, Refusal> {
-        let is_of_nodes = asked.served.resource.group.is_empty() && asked.served.resource.plural == "nodes";
+        let resource = &asked.served.resource;
         Ok(Filter {
             labels: asked.label_selector()?,
             fields: asked.field_selector()?,
-            absent: is_of_nodes.then_some(("spec.unschedulable", "false")),
+            absent: match (resource.group.as_str(), resource.plural.as_str()) {
+                ("", "nodes") => Some("spec.unschedulable"),
+                ("", "pods") => Some("spec.hostNetwork"),
+                _ => None,
+            },
+            reads_whole: asked.served.is_event(),
         })
     }
 
@@ -49,27 +57,36 @@ impl Filter {
     }
 
     pub(super) fn admits(&self, object: &Value) -> bool {
-        self.judges(|path| Path(path).deserialize(object).unwrap_or(Picked::Nothing))
+        self.judges(
+            |path| Path(path).deserialize(object).unwrap_or(Picked::Nothing),
+            |field| kinds::selected(object, field),
+        )
     }
 
     /// The same of an object as it is stored.
     pub(super) fn admits_raw(&self, object: &[u8]) -> bool {
-        self.judges(|path| {
-            let mut deserializer = serde_json::Deserializer::from_slice(object);
-            Path(path).deserialize(&mut deserializer).unwrap_or(Picked::Nothing)
-        })
+        if self.reads_whole {
+            return serde_json::from_slice(object).is_ok_and(|object| self.admits(&object));
+        }
+        self.judges(
+            |path| {
+                let mut deserializer = serde_json::Deserializer::from_slice(object);
+                Path(path).deserialize(&mut deserializer).unwrap_or(Picked::Nothing)
+            },
+            |field| self.absent.filter(|name| *name == field).map(|_| "false"),
+        )
     }
 
-    fn judges<'a>(&self, pick: impl Fn(&[&str]) -> Picked<'a>) -> bool {
+    fn judges<'a>(
+        &self,
+        pick: impl Fn(&[&str]) -> Picked<'a>,
+        otherwise: impl Fn(&str) -> Option<&'a str>,
+    ) -> bool {
         let fit = self.fields.matches(|field| {
             let path: Vec<&str> = field.split('.').collect();
             match pick(&path) {
                 Picked::Text(text) => Some(text),
-                Picked::Texts(_) if field == "source" => match pick(&["source", "component"]) {
-                    Picked::Text(text) => Some(text),
-                    _ => None,
-                },
-                _ => self.absent.filter(|(name, _)| *name == field).map(|(_, value)| value.into()),
+                _ => otherwise(field).map(Cow::Borrowed),
             }
         });
         if !fit || self.labels.requirements.is_empty() {
@@ -106,6 +123,18 @@ pub(super) fn selectable_fields(served: &Served) -> Vec<&str> {
             "status.podIP",
             "status.podIPs",
             "status.nominatedNodeName",
+        ]),
+        ("events.k8s.io", "events") => fields.extend([
+            "reason",
+            "regarding.apiVersion",
+            "regarding.fieldPath",
+            "regarding.kind",
+            "regarding.name",
+            "regarding.namespace",
+            "regarding.resourceVersion",
+            "regarding.uid",
+            "reportingController",
+            "type",
         ]),
         (_, "events") => fields.extend([
             "involvedObject.apiVersion",
@@ -246,13 +275,15 @@ mod tests {
         Filter {
             labels: LabelSelector::parse(labels).unwrap(),
             fields: FieldSelector::parse(fields).unwrap(),
-            absent: Some(("spec.unschedulable", "false")),
+            absent: Some("spec.unschedulable"),
+            reads_whole: false,
         }
     }
 
     #[test]
     fn an_object_is_selected_alike_whether_it_was_read_or_not() {
         let object = json!({
+            "apiVersion": "v1", "kind": "Node",
             "metadata": {"name": "a\"", "labels": {"x": "y", "odd": null}, "list": [{"x": 1}]},
             "spec": {"type": "LoadBalancer", "on": true, "count": -3, "share": 0.5},
             "source": {"component": "kubelet"},
@@ -269,7 +300,7 @@ mod tests {
             ("", "spec.unschedulable=false", true),
             ("", "spec.type.deeper=", true),
             ("", "spec=", true),
-            ("", "source=kubelet", true),
+            ("", "source=", true),
         ] {
             let filter = filter(labels, fields);
             assert_eq!(filter.admits(&object), is_selected, "{labels} {fields}");

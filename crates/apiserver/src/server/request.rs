@@ -54,8 +54,7 @@ impl Asked {
         );
         let served = kinds.get(&key).ok_or_else(Refusal::no_such_resource)?;
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_ref().map(ToString::to_string);
-        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let mut query: BTreeMap<String, String> = pairs.into_owned().collect();
+        let mut query = query(parts);
         if let Some(name) = path.name.as_deref().filter(|_| path.is_watch) {
             let selector = FieldRequirement::equal("metadata.name", name);
             query.insert(
@@ -263,6 +262,15 @@ impl Asked {
             _ => IncludeObject::Metadata,
         }
     }
+}
+
+/// The parameters of a request. Of one that is given more than once the first value holds.
+pub(super) fn query(parts: &Parts) -> BTreeMap<String, String> {
+    let mut query = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        query.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+    }
+    query
 }
 
 fn not_acceptable(message: String) -> Refusal {

@@ -130,8 +130,14 @@ pub(super) fn shown(asked: &Asked, object: &Value) -> Value {
 }
 
 fn table_of(asked: &Asked, objects: &[Value], metadata: &Value, version: &str) -> Value {
-    let (columns, include) = (&asked.served.columns, asked.include_object());
-    let mut table = table::render(columns, objects, metadata, include, timestamp_secs());
+    let (served, include, now) = (&asked.served, asked.include_object(), timestamp_secs());
+    let mut table = match served.schema {
+        Some(_) => table::render(&served.columns, objects, metadata, include, now),
+        None => {
+            let view = table::built_in::view_of(&served.resource.group, &served.resource.plural);
+            table::built_in::render(view, objects, metadata, include, now)
+        }
+    };
     table["apiVersion"] = version.into();
     table
 }
