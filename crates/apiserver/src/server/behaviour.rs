@@ -319,7 +319,10 @@ impl Server {
             errors.extend(verdict.errors);
             prepared.warnings.extend(verdict.warnings);
         }
-        asked.judged(object, errors)?;
+        asked.judged(object, errors).map_err(|mut refusal| {
+            refusal.warnings = prepared.warnings.drain(..).collect();
+            refusal
+        })?;
         asked.served.types.normalise(object);
         Ok(prepared)
     }

@@ -101,9 +101,10 @@ pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal>
         None if served.is_event() => event::convert(&mut object, &served.api_version),
         None => object["apiVersion"] = served.api_version.as_str().into(),
         Some(custom) => {
+            custom.default(&mut object);
             if let Some(converted) = custom.converted_here(&object, &served.api_version) {
                 object = converted.map_err(|problem| converting::failed(&problem))?;
-                custom.coerce(&mut object);
+                custom.prune(&mut object);
             }
         }
     }
