@@ -34,9 +34,11 @@ pub struct ResourcePath<'a> {
     pub resource: Cow<'a, str>,
     pub name: Option<Cow<'a, str>>,
     pub subresource: Option<Cow<'a, str>>,
+    /// The path itself says that it is watched, as old clients do: `/api/v1/watch/nodes`.
+    pub is_watch: bool,
 }
 
-/// Reads a path. A deprecated `/watch/` in front of the resource is not understood.
+/// Reads a path.
 pub fn parse(path: &str) -> Target<'_> {
     let mut segments = segments(path).into_iter();
     let first = segments.next().unwrap_or_default();
@@ -56,9 +58,13 @@ pub fn parse(path: &str) -> Target<'_> {
 
 fn within<'a>(group_version: GroupVersion<'a>, segments: impl Iterator<Item = Cow<'a, str>>) -> Target<'a> {
     let segments: Vec<Cow<'a, str>> = segments.collect();
+    let (is_watch, segments) = match &segments[..] {
+        [watch, rest @ ..] if watch == "watch" && !rest.is_empty() => (true, rest),
+        all => (false, all),
+    };
     // `namespaces/NAME/status` and `/finalize` are parts of a Namespace, not resources inside it.
     let is_part_of_namespace = |resource: &str| matches!(resource, "status" | "finalize");
-    let (namespace, rest) = match &segments[..] {
+    let (namespace, rest) = match segments {
         [] => return Target::Resources(group_version),
         [namespaces, namespace, rest @ ..]
             if namespaces == "namespaces" && rest.first().is_some_and(|it| !is_part_of_namespace(it)) =>
@@ -73,7 +79,14 @@ fn within<'a>(group_version: GroupVersion<'a>, segments: impl Iterator<Item = Co
         [resource, name, subresource] => (resource, Some(name.clone()), Some(subresource.clone())),
         _ => return Target::Other,
     };
-    Target::Resource(ResourcePath { group_version, namespace, resource: resource.clone(), name, subresource })
+    Target::Resource(ResourcePath {
+        group_version,
+        namespace,
+        resource: resource.clone(),
+        name,
+        subresource,
+        is_watch,
+    })
 }
 
 /// What is between the slashes of a path, of those too that were escaped.
@@ -112,6 +125,18 @@ pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_old_path_says_itself_that_it_is_watched() {
+        for (path, is_watch) in
+            [("/api/v1/watch/namespaces/a/services/b", true), ("/api/v1/namespaces/a/services/b", false)]
+        {
+            let Target::Resource(found) = parse(path) else { panic!("{path}") };
+            let names = (found.namespace.as_deref(), &*found.resource, found.name.as_deref());
+            assert_eq!((found.is_watch, names), (is_watch, (Some("a"), "services", Some("b"))), "{path}");
+        }
+        assert!(matches!(parse("/api/v1/watch"), Target::Resource(it) if !it.is_watch));
+    }
 
     #[test]
     fn a_path_names_a_collection_an_object_or_a_part_of_one() {

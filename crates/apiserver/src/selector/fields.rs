@@ -27,6 +27,12 @@ pub enum FieldSelectorError {
     Unescaped(char),
 }
 
+impl FieldRequirement {
+    pub fn equal(field: &str, value: &str) -> FieldRequirement {
+        FieldRequirement { field: field.to_owned(), value: value.to_owned(), is_equal: true }
+    }
+}
+
 impl FieldSelector {
     pub fn parse(text: &str) -> Result<FieldSelector, FieldSelectorError> {
         let mut requirements = Vec::new();

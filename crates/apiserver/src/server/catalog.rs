@@ -1,11 +1,13 @@
 //! What is served right now: the built-in kinds, and those that definitions in the store add.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde_json::Value;
 
 use super::converting::Converter;
+use super::raw::{self, Settled};
 use super::scale::ScalePaths;
 use crate::apply::{OneVersion, Types, Versions};
 use crate::builtin;
@@ -22,6 +24,11 @@ pub(super) struct Served {
     pub(super) api_version: String,
     /// The `apiVersion` that objects are stored with.
     pub(super) storage_api_version: String,
+    /// Of no other version, and of no other definition.
+    pub(super) id: u64,
+    /// How objects of this version begin, if they are stored in it.
+    pub(super) head: String,
+    pub(super) settled: Settled,
     /// Of a custom resource.
     pub(super) schema: Option<Arc<Schema>>,
     /// The text of `schema`, for clients.
@@ -166,6 +173,9 @@ impl Served {
         Served {
             api_version: resource.api_version(),
             storage_api_version: resource.api_version(),
+            id: next_id(),
+            head: raw::head(&resource.api_version(), &resource.kind),
+            settled: Settled::default(),
             schema: None,
             described: None,
             custom: None,
@@ -210,6 +220,11 @@ impl Served {
     pub(super) fn key(&self, namespace: Option<&str>, name: &str) -> String {
         format!("{}{}/{name}", self.prefix(), namespace.unwrap_or_default())
     }
+}
+
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// See [`Served::prefix`].
@@ -257,6 +272,9 @@ fn served_versions(
         Ok(Served {
             api_version: resource.api_version(),
             storage_api_version: storage_api_version.clone(),
+            id: next_id(),
+            head: raw::head(&resource.api_version(), &resource.kind),
+            settled: Settled::default(),
             types: compiled.types.clone(),
             schema: Some(Arc::clone(&compiled.schema)),
             described: Some(version["schema"]["openAPIV3Schema"].clone()),

@@ -12,6 +12,8 @@ pub const LIMITS: Limits = Limits {
     url_bytes: 16 << 10,
     head_bytes: 64 << 10,
     list_page: 10_000,
+    settled_objects: 1 << 18,
+    body_chunk_bytes: 64 << 10,
     name_attempts: 8,
     write_attempts: 5,
     requests: 2_048,
@@ -48,6 +50,10 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Objects read from the store at once; a longer list is read page by page, so nobody is told.
     pub list_page: usize,
+    /// Objects of one version of a custom kind that are known to need no change; beyond it they are found out anew.
+    pub settled_objects: usize,
+    /// About how much of a long list is written at once; a client is sent it in pieces.
+    pub body_chunk_bytes: usize,
     /// How often a generated name is tried before the last one is said to be taken. 409.
     pub name_attempts: usize,
     /// How often a write is tried again that others have overtaken. 409.

@@ -1,16 +1,19 @@
 //! Lists: many objects as of one revision, page by page.
 
-use std::borrow::Cow;
-
+use axum::body::Body;
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::catalog::Served;
+use super::filter::Filter;
+use super::list_options::{ListOptions, Token};
+use super::raw::Raw;
 use super::request::Asked;
-use super::{LIMITS, Server, objects};
-use crate::kinds;
-use crate::selector::{FieldSelector, LabelSelector};
-use crate::status::Refusal;
-use crate::store::RangeRequest;
+use super::{LIMITS, Server, objects, respond};
+use crate::status::{Reason, Refusal};
+use crate::store::{Entry, RangeRequest, StoreError};
 
 /// The objects of a list, and the metadata of the list itself.
 #[derive(Debug)]
@@ -19,155 +22,259 @@ pub(super) struct List {
     pub(super) metadata: Value,
 }
 
-/// What of an object can be selected by.
-pub(super) struct Filter {
-    labels: LabelSelector,
-    fields: FieldSelector,
+/// The same, of which only those objects were read that are not shown as they are stored.
+#[derive(Debug)]
+pub(super) struct Selection {
+    pub(super) items: Vec<Item>,
+    pub(super) revision: u64,
+    metadata: Value,
 }
 
-/// Where the next page begins, as an opaque text for the client.
-struct Continue {
-    revision: u64,
-    after: String,
+/// An object that is shown.
+#[derive(Debug)]
+pub(super) enum Item {
+    Stored(Entry),
+    Made(Value),
 }
 
-impl Filter {
-    pub(super) fn of(asked: &Asked) -> Result<Filter, Refusal> {
-        Ok(Filter { labels: asked.label_selector()?, fields: asked.field_selector()? })
-    }
-
-    pub(super) fn admits(&self, object: &Value) -> bool {
-        self.labels.matches(object["metadata"]["labels"].as_object())
-            && self.fields.matches(|field| {
-                let pointer = format!("/{}", field.replace('.', "/"));
-                let value = object.pointer(&pointer).and_then(as_text);
-                value.or_else(|| kinds::selected(object, field).map(Cow::Borrowed))
-            })
-    }
-}
-
-/// A value as selectors compare it.
-fn as_text(value: &Value) -> Option<Cow<'_, str>> {
-    match value {
-        Value::String(text) => Some(Cow::Borrowed(text)),
-        Value::Bool(_) | Value::Number(_) => Some(Cow::Owned(value.to_string())),
-        _ => None,
-    }
-}
-
-/// The fields that a field selector may name.
-pub(super) fn selectable_fields(served: &Served) -> Vec<&str> {
-    let mut fields = vec!["metadata.name", "metadata.namespace"];
-    fields.extend(served.selectable.iter().map(String::as_str));
-    match (served.resource.group.as_str(), served.resource.plural.as_str()) {
-        ("", "services") => fields.extend(["spec.clusterIP", "spec.type"]),
-        ("", "secrets") => fields.push("type"),
-        ("", "nodes") => fields.push("spec.unschedulable"),
-        ("", "namespaces") => fields.push("status.phase"),
-        ("", "pods") => {
-            fields.extend(["spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase"]);
-            fields.extend(["spec.schedulerName", "spec.hostNetwork", "status.podIP", "status.podIPs"]);
-            fields.push("status.nominatedNodeName");
-        }
-        ("events.k8s.io", "events") => fields.extend([
-            "reason",
-            "regarding.apiVersion",
-            "regarding.fieldPath",
-            "regarding.kind",
-            "regarding.name",
-            "regarding.namespace",
-            "regarding.resourceVersion",
-            "regarding.uid",
-            "reportingController",
-            "type",
-        ]),
-        (_, "events") => fields.extend([
-            "involvedObject.apiVersion",
-            "involvedObject.fieldPath",
-            "involvedObject.kind",
-            "involvedObject.name",
-            "involvedObject.namespace",
-            "involvedObject.resourceVersion",
-            "involvedObject.uid",
-            "reason",
-            "reportingComponent",
-            "source",
-            "type",
-        ]),
-        _ => {}
-    }
-    fields
-}
-
-impl Continue {
-    fn read(text: &str) -> Result<Continue, Refusal> {
-        let parsed = text.split_once('.').and_then(|(revision, after)| {
-            let decoded: Option<Vec<u8>> = (0..after.len())
-                .step_by(2)
-                .map(|at| u8::from_str_radix(after.get(at..at + 2)?, 16).ok())
-                .collect();
-            Some(Continue { revision: revision.parse().ok()?, after: String::from_utf8(decoded?).ok()? })
-        });
-        parsed.ok_or_else(|| {
-            Refusal::bad_request("continue key is not valid: it was not issued by this server")
-        })
-    }
-
-    fn write(&self) -> String {
-        let after: String = self.after.bytes().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}.{after}", self.revision)
-    }
-}
+/// Objects looked at together for a short page of those that are selected.
+const FILTERED_PAGE: usize = 500;
+const TOO_OLD_TO_CONTINUE: &str = "The provided continue parameter is too old to display a consistent list result. \
+    You can start a new list without the continue parameter, or use the continue token in this response to retrieve the \
+    remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were \
+    created, modified, or deleted between the time the first chunk was returned and now may show up in the list.";
+const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 
 impl Server {
-    pub(super) async fn list(&self, asked: &Asked) -> Result<List, Refusal> {
+    pub(super) async fn answer_list(&self, asked: &Asked) -> Result<Response, Refusal> {
         let filter = Filter::of(asked)?;
-        let wanted =
-            asked.parameter("limit").and_then(|limit| limit.parse::<usize>().ok()).filter(|limit| *limit > 0);
-        let first = asked.parameter("continue").map(Continue::read).transpose()?;
-        let prefix = prefix(asked);
-        let mut items: Vec<Value> = Vec::new();
-        let mut revision = first.as_ref().map(|it| it.revision);
-        if first.is_none() && asked.parameter("resourceVersionMatch") == Some("Exact") {
-            revision = asked.resource_version()?;
+        let selection = self.select(asked, &filter, ListOptions::of(asked)?).await?;
+        if respond::is_plain(asked) {
+            return Ok(respond::text(asked, selection.into_body(asked)));
         }
-        let mut after = first.map(|it| it.after);
-        let mut metadata = json!({});
+        Ok(respond::list(asked, &selection.read(&asked.served)?))
+    }
+
+    pub(super) async fn list(&self, asked: &Asked) -> Result<List, Refusal> {
+        let options = ListOptions::of(asked)?;
+        self.select(asked, &Filter::of(asked)?, options).await?.read(&asked.served)
+    }
+
+    pub(super) async fn select(
+        &self,
+        asked: &Asked,
+        filter: &Filter,
+        options: ListOptions,
+    ) -> Result<Selection, Refusal> {
+        let below = Below::of(asked, filter);
+        let base = asked.served.prefix();
+        let mut items: Vec<Item> = Vec::new();
+        let mut revision = options.exact;
+        let is_continued = options.after.is_some();
+        let mut after = options.after.map(|after| base.clone() + &after);
         loop {
-            let missing =
-                wanted.map_or(LIMITS.list_page, |wanted| wanted - items.len()).min(LIMITS.list_page);
-            let request =
-                RangeRequest { prefix: &prefix, after: after.as_deref(), limit: Some(missing), revision };
-            let range = self.store.range(request).await?;
+            let missing = options.limit.map_or(LIMITS.list_page, |limit| limit - items.len());
+            // Of few that are selected among many, each would otherwise be looked for by itself.
+            let missing = if filter.is_empty() { missing } else { missing.max(FILTERED_PAGE) };
+            let limit = Some(if below.is_one { 1 } else { missing.min(LIMITS.list_page) });
+            let request = RangeRequest { prefix: &below.prefix, after: after.as_deref(), limit, revision };
+            let range = self.store.range(request).await;
+            let mut range = range.map_err(|error| unreadable(error, is_continued))?;
+            if range.revision < options.at_least {
+                let (requested, newest) = (options.at_least, range.revision);
+                return Err(StoreError::Future { requested, newest }.into());
+            }
+            if below.is_one {
+                range.entries.retain(|entry| *entry.key == *below.prefix);
+                range.remaining = 0;
+            }
             revision = Some(range.revision);
             after = range.entries.last().map(|entry| entry.key.to_string());
-            let read = range.entries.iter().map(|entry| objects::of_entry(entry, &asked.served));
-            let read = read.collect::<Result<Vec<Value>, Refusal>>()?;
-            let shown = self.caller.shown_in_version(&asked.served, read).await?;
-            items.extend(shown.into_iter().filter(|object| filter.admits(object)));
-            metadata["resourceVersion"] = range.revision.to_string().into();
-            if range.remaining == 0 {
-                break;
-            }
-            if wanted.is_some_and(|wanted| items.len() >= wanted)
-                && let Some(after) = after.take()
-            {
-                metadata["continue"] = Continue { revision: range.revision, after }.write().into();
-                if asked.parameter("labelSelector").is_none() && asked.parameter("fieldSelector").is_none() {
-                    metadata["remainingItemCount"] = range.remaining.into();
+            self.pick(asked, filter, range.entries, &mut items).await?;
+            let is_full = options.limit.is_some_and(|limit| items.len() >= limit);
+            let mut metadata = json!({"resourceVersion": range.revision.to_string()});
+            if is_full {
+                items.truncate(options.limit.unwrap_or(usize::MAX));
+                let last = items.last().map(|item| item.key(&asked.served));
+                if range.remaining > 0 || last != after {
+                    let after = last.as_deref().and_then(|key| key.strip_prefix(&base)).unwrap_or_default();
+                    metadata["continue"] = Token { revision, after: after.to_owned() }.write().into();
+                    if filter.is_empty() {
+                        metadata["remainingItemCount"] = range.remaining.into();
+                    }
                 }
-                break;
+            }
+            if is_full || range.remaining == 0 {
+                return Ok(Selection { items, revision: range.revision, metadata });
             }
         }
-        Ok(List { items, metadata })
+    }
+
+    /// Adds those of the entries that are selected.
+    async fn pick(
+        &self,
+        asked: &Asked,
+        filter: &Filter,
+        entries: Vec<Entry>,
+        items: &mut Vec<Item>,
+    ) -> Result<(), Refusal> {
+        let mut places = Vec::new();
+        let mut read = Vec::new();
+        for entry in entries {
+            if Raw::of(&entry, &asked.served).is_some() {
+                if filter.is_empty() || filter.admits_raw(&entry.value) {
+                    items.push(Item::Stored(entry));
+                }
+                continue;
+            }
+            places.push(items.len());
+            read.push(objects::of_entry(&entry, &asked.served)?);
+            items.push(Item::Stored(entry));
+        }
+        if read.is_empty() {
+            return Ok(());
+        }
+        // A webhook that converts is asked for all of them at once.
+        let shown = self.caller.shown_in_version(&asked.served, read).await?;
+        let mut others = Vec::new();
+        for (place, object) in places.into_iter().zip(shown) {
+            let is_selected = filter.is_empty() || filter.admits(&object);
+            items[place] = Item::Made(object);
+            if !is_selected {
+                others.push(place);
+            }
+        }
+        let mut place = 0;
+        let mut others = others.into_iter().peekable();
+        items.retain(|_| {
+            let is_other = others.next_if_eq(&place).is_some();
+            place += 1;
+            !is_other
+        });
+        Ok(())
     }
 }
 
-/// Below which the objects are stored that a list or watch may name.
-pub(super) fn prefix(asked: &Asked) -> String {
-    let prefix = asked.served.prefix();
-    match &asked.namespace {
-        Some(namespace) => format!("{prefix}{namespace}/"),
-        None => prefix,
+impl Selection {
+    pub(super) fn read(self, served: &Served) -> Result<List, Refusal> {
+        let items = self.items.into_iter().map(|item| item.read(served));
+        Ok(List { items: items.collect::<Result<Vec<Value>, Refusal>>()?, metadata: self.metadata })
+    }
+
+    /// The list as JSON, written piece by piece while it is sent if it is long.
+    fn into_body(self, asked: &Asked) -> Body {
+        let served = asked.served.clone();
+        let mut metadata = self.metadata;
+        respond::complete_list_metadata(&served, &mut metadata);
+        let is_short = self.items.len() <= 1
+            || self.items.iter().map(|item| item.len_about(&served)).sum::<usize>()
+                <= LIMITS.body_chunk_bytes;
+        let mut bytes = format!(
+            "{{\"kind\":{},\"apiVersion\":{},\"metadata\":{metadata},\"items\":[",
+            Value::from(served.resource.list_kind()),
+            Value::from(served.api_version.as_str()),
+        )
+        .into_bytes();
+        let mut items = self.items.into_iter();
+        let mut is_first = true;
+        let mut piece = move || {
+            let mut bytes = std::mem::take(&mut bytes);
+            if items.len() == 0 && !is_first {
+                return None;
+            }
+            bytes.reserve(LIMITS.body_chunk_bytes);
+            for item in items.by_ref() {
+                bytes.extend_from_slice(if std::mem::take(&mut is_first) { b"" } else { b"," });
+                item.write_in_list(&mut bytes, &served);
+                if bytes.len() >= LIMITS.body_chunk_bytes && !is_short {
+                    break;
+                }
+            }
+            is_first = false;
+            if items.len() == 0 {
+                bytes.extend_from_slice(b"]}\n");
+            }
+            Some(Bytes::from(bytes))
+        };
+        if is_short {
+            return Body::from(piece().unwrap_or_default());
+        }
+        Body::from_stream(stream::iter(std::iter::from_fn(piece).map(Ok::<Bytes, std::convert::Infallible>)))
+    }
+}
+
+impl Item {
+    pub(super) fn read(self, served: &Served) -> Result<Value, Refusal> {
+        match self {
+            Item::Stored(entry) => objects::of_entry(&entry, served),
+            Item::Made(object) => Ok(object),
+        }
+    }
+
+    fn key(&self, served: &Served) -> String {
+        match self {
+            Item::Stored(entry) => entry.key.to_string(),
+            Item::Made(object) => {
+                let metadata = &object["metadata"];
+                served.key(metadata["namespace"].as_str(), metadata["name"].as_str().unwrap_or_default())
+            }
+        }
+    }
+
+    fn len_about(&self, served: &Served) -> usize {
+        match self {
+            Item::Stored(entry) => Raw::of(entry, served).map_or(0, Raw::len_about),
+            // Few are, and their lengths are not known.
+            Item::Made(_) => LIMITS.body_chunk_bytes,
+        }
+    }
+
+    /// Only custom resources say in a list what they are.
+    fn write_in_list(self, bytes: &mut Vec<u8>, served: &Served) {
+        let is_bare = served.custom.is_none();
+        match self {
+            Item::Stored(entry) => {
+                if let Some(raw) = Raw::of(&entry, served) {
+                    if is_bare { raw.bare() } else { raw }.write(bytes);
+                }
+            }
+            Item::Made(mut object) => {
+                if is_bare {
+                    respond::strip_kind(&mut object);
+                }
+                // Neither writing to memory nor printing JSON fails.
+                let _ = serde_json::to_writer(bytes, &object);
+            }
+        }
+    }
+}
+
+/// Below which keys the objects are that a list or watch may be about.
+pub(super) struct Below {
+    pub(super) prefix: String,
+    /// The prefix is the key of the only object that can be selected.
+    is_one: bool,
+}
+
+impl Below {
+    pub(super) fn of(asked: &Asked, filter: &Filter) -> Below {
+        let namespace = asked.namespace.as_deref().or_else(|| filter.required("metadata.namespace"));
+        let namespace = if asked.served.resource.is_namespaced { namespace } else { Some("") };
+        let prefix = asked.served.prefix();
+        match (namespace, filter.required("metadata.name")) {
+            (None, _) => Below { prefix, is_one: false },
+            (Some(namespace), None) => Below { prefix: format!("{prefix}{namespace}/"), is_one: false },
+            (Some(namespace), Some(name)) => {
+                Below { prefix: asked.served.key(Some(namespace), name), is_one: true }
+            }
+        }
+    }
+}
+
+fn unreadable(error: StoreError, is_continued: bool) -> Refusal {
+    match error {
+        StoreError::Expired { .. } if is_continued => Refusal::new(410, Reason::Expired, TOO_OLD_TO_CONTINUE),
+        StoreError::Expired { .. } => Refusal::new(410, Reason::Expired, TOO_OLD),
+        other => other.into(),
     }
 }

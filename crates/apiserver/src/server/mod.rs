@@ -17,11 +17,13 @@ mod documents;
 mod escalation;
 mod expiry;
 mod fairness;
+mod filter;
 mod gate;
 mod health;
 mod incoming;
 mod limits;
 mod list;
+mod list_options;
 mod metrics;
 mod names;
 mod namespaces;
@@ -29,6 +31,7 @@ mod objects;
 mod options;
 mod patched;
 mod patching;
+mod raw;
 mod request;
 mod respond;
 mod reviews;
@@ -64,7 +67,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::auth::{KeyError, Security};
 use crate::builtin;
@@ -232,8 +235,8 @@ impl Server {
                 let patch = asked.patch(body).await?;
                 Ok(respond::written(&asked, &self.patch_scale(&asked, &patch).await?))
             }
-            Verb::Get => Ok(respond::object(&asked, &self.get(&asked).await?)),
-            Verb::List => Ok(respond::list(&asked, &self.list(&asked).await?)),
+            Verb::Get => self.answer_get(&asked).await,
+            Verb::List => self.answer_list(&asked).await,
             Verb::Watch => self.watch(asked).await,
             Verb::Create if let Some(question) = Question::of(&asked) => {
                 let review = asked.object(body).await?;
@@ -313,8 +316,13 @@ impl From<StoreError> for Refusal {
                 Refusal::new(410, Reason::Expired, message)
             }
             StoreError::Future { requested, newest } => {
-                let message = format!("Timeout: Too large resource version: {requested}, current: {newest}");
-                Refusal::new(504, Reason::Timeout, message)
+                let what = "Too large resource version";
+                let message = format!("Timeout: {what}: {requested}, current: {newest}");
+                let mut refusal = Refusal::new(504, Reason::Timeout, message);
+                let causes = json!([{"reason": "ResourceVersionTooLarge", "message": what}]);
+                refusal.details.insert("causes".to_owned(), causes);
+                refusal.details.insert("retryAfterSeconds".to_owned(), 1.into());
+                refusal
             }
             StoreError::TooLarge { .. } => Refusal::new(413, Reason::RequestEntityTooLarge, text),
             StoreError::TooManyWatches { .. } => {

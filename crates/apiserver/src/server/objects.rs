@@ -1,11 +1,13 @@
 //! One object at a time: read, created, replaced, and what all writes have in common.
 
+use axum::response::Response;
 use chrono::Utc;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::catalog::Served;
+use super::raw::{self, Raw};
 use super::request::Asked;
-use super::{LIMITS, Reached, Server, converting, names};
+use super::{LIMITS, Reached, Server, converting, names, respond};
 use crate::admission::Operation;
 use crate::apply::keep_times_of_unchanged;
 use crate::kinds::event;
@@ -110,6 +112,26 @@ pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal>
 }
 
 impl Server {
+    pub(super) async fn answer_get(&self, asked: &Asked) -> Result<Response, Refusal> {
+        if let Some(requested) = asked.named_version()?.filter(|&revision| revision > 0) {
+            let newest = self.newest_revision().await?;
+            if requested > newest {
+                return Err(StoreError::Future { requested, newest }.into());
+            }
+        }
+        let key = asked.served.key(asked.namespace.as_deref(), asked.target().name);
+        if respond::is_plain(asked)
+            && let Some(entry) = self.store.get(&key).await?
+            && let Some(raw) = Raw::of(&entry, &asked.served)
+        {
+            let mut bytes = Vec::with_capacity(raw.len_about());
+            raw.write(&mut bytes);
+            bytes.push(b'\n');
+            return Ok(respond::text(asked, bytes.into()));
+        }
+        Ok(respond::object(asked, &self.get(asked).await?))
+    }
+
     pub(super) async fn get(&self, asked: &Asked) -> Result<Value, Refusal> {
         self.find(asked).await?.map(|found| found.object).ok_or_else(|| Refusal::not_found(asked.target()))
     }
@@ -337,17 +359,13 @@ impl Server {
 
 /// As it is kept: in the stored version, and without the version that the store itself knows.
 pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
-    let mut object = object.clone();
-    if served.is_event() {
+    let bytes = if served.is_event() {
+        let mut object = object.clone();
         event::convert(&mut object, event::STORED);
+        raw::stored(&object, event::STORED)
     } else {
-        object["apiVersion"] = served.storage_api_version.as_str().into();
-    }
-    if let Some(metadata) = object["metadata"].as_object_mut() {
-        metadata.remove("resourceVersion");
-        *metadata = in_order(std::mem::take(metadata));
-    }
-    let bytes = object.to_string().into_bytes();
+        raw::stored(object, &served.storage_api_version)
+    };
     if bytes.len() > LIMITS.object_bytes {
         Reached::ObjectBytes.count();
         let message =
@@ -369,29 +387,6 @@ fn already_exists(asked: &Asked, name: &str, is_going: bool) -> Refusal {
 fn is_going(entry: &Entry) -> bool {
     let object: Value = serde_json::from_slice(&entry.value).unwrap_or_default();
     object["metadata"]["deletionTimestamp"].is_string()
-}
-
-/// Metadata in the order in which clients are used to it.
-fn in_order(mut metadata: Map<String, Value>) -> Map<String, Value> {
-    const ORDER: [&str; 13] = [
-        "name",
-        "generateName",
-        "namespace",
-        "uid",
-        "resourceVersion",
-        "generation",
-        "creationTimestamp",
-        "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-        "labels",
-        "annotations",
-        "ownerReferences",
-        "finalizers",
-    ];
-    let known = ORDER.iter().filter_map(|&name| metadata.remove_entry(name));
-    let mut ordered: Map<String, Value> = known.collect();
-    ordered.extend(metadata);
-    ordered
 }
 
 /// The store gives versions, nobody else.

@@ -14,7 +14,7 @@ use crate::auth::Identity;
 use crate::codec::{self, Answer, Expected, Media, Shape};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
-use crate::selector::{FieldSelector, LabelSelector};
+use crate::selector::{FieldRequirement, FieldSelector, LabelSelector};
 use crate::status::{Reason, Refusal, Target};
 use crate::table::IncludeObject;
 use crate::types::Types;
@@ -54,10 +54,17 @@ impl Asked {
         );
         let served = kinds.get(&key).ok_or_else(Refusal::no_such_resource)?;
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_ref().map(ToString::to_string);
-        let query = query(parts);
-        let has_name = path.name.is_some();
-        let is_watch =
-            !has_name && query.get("watch").is_some_and(|value| !matches!(&**value, "false" | "0"));
+        let mut query = query(parts);
+        if let Some(name) = path.name.as_deref().filter(|_| path.is_watch) {
+            let selector = FieldRequirement::equal("metadata.name", name);
+            query.insert(
+                "fieldSelector".to_owned(),
+                FieldSelector { requirements: vec![selector] }.to_string(),
+            );
+        }
+        let has_name = path.name.is_some() && !path.is_watch;
+        let is_watch = path.is_watch
+            || !has_name && query.get("watch").is_some_and(|value| !matches!(&**value, "false" | "0"));
         let verb = match (&parts.method, has_name) {
             (&Method::GET, true) => Verb::Get,
             (&Method::GET, false) if is_watch => Verb::Watch,
@@ -75,15 +82,14 @@ impl Asked {
         let is_built_in = served.schema.is_none();
         let accept = text_of(header::ACCEPT);
         if is_built_in && !codec::accepts_any_format(&accept) {
-            let message = format!("406: Not Acceptable\n\nAvailable representations: {}", MEDIA.join(", "));
-            return Err(not_acceptable(message));
+            return Err(not_acceptable(no_format(is_watch)));
         }
         let answer = Answer::of(&accept).ok_or_else(not_acceptable_media)?;
         let asked = Asked {
             served: Arc::clone(served),
             verb,
             namespace: owned(&path.namespace),
-            name: owned(&path.name),
+            name: owned(&path.name).filter(|_| !path.is_watch),
             subresource: owned(&path.subresource),
             query,
             answer,
@@ -251,12 +257,10 @@ impl Asked {
     pub(super) fn field_selector(&self) -> Result<FieldSelector, Refusal> {
         let text = self.parameter("fieldSelector").unwrap_or_default();
         let selector = FieldSelector::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))?;
-        let supported = super::list::selectable_fields(&self.served);
+        let supported = super::filter::selectable_fields(&self.served);
         match selector.requirements.iter().find(|it| !supported.contains(&it.field.as_str())) {
             None => Ok(selector),
-            Some(unknown) => {
-                Err(Refusal::bad_request(format!("field label not supported: {}", unknown.field)))
-            }
+            Some(unknown) => Err(super::filter::unsupported(&self.served, &unknown.field)),
         }
     }
 
@@ -275,17 +279,6 @@ impl Asked {
             _ => IncludeObject::Metadata,
         }
     }
-
-    /// A revision that the client names; `Err` if it is none.
-    pub(super) fn resource_version(&self) -> Result<Option<u64>, Refusal> {
-        let Some(text) = self.parameter("resourceVersion") else { return Ok(None) };
-        let invalid = |_| {
-            Refusal::bad_request(format!(
-                "invalid resource version {text:?}: strconv.ParseUint: parsing {text:?}: invalid syntax"
-            ))
-        };
-        text.parse().map(Some).map_err(invalid)
-    }
 }
 
 /// The parameters of a request. Of one that is given more than once the first value holds.
@@ -299,6 +292,12 @@ pub(super) fn query(parts: &Parts) -> BTreeMap<String, String> {
 
 fn not_acceptable(message: String) -> Refusal {
     Refusal::new(406, Reason::NotAcceptable, message)
+}
+
+fn no_format(is_watch: bool) -> String {
+    let streams = format!(", {};stream=watch, {};stream=watch", MEDIA[0], MEDIA[2]);
+    let streams = if is_watch { streams.as_str() } else { "" };
+    format!("406: Not Acceptable\n\nAvailable representations: {}{streams}", MEDIA.join(", "))
 }
 
 pub(super) fn not_acceptable_media() -> Refusal {

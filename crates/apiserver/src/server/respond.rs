@@ -5,6 +5,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::catalog::Served;
 use super::deleting::Deleted;
 use super::list::List;
 use super::objects::Written;
@@ -19,7 +20,7 @@ const YAML: &str = "application/yaml";
 
 pub(super) fn refusal(refusal: &Refusal) -> Response {
     let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
-    if refusal.code == 429 {
+    if refusal.code == 429 || refusal.details.contains_key("retryAfterSeconds") {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
@@ -64,14 +65,14 @@ pub(super) fn list(asked: &Asked, list: &List) -> Response {
     let resource = &asked.served.resource;
     let body = match asked.answer.shape {
         Shape::Object => {
-            let mut metadata = list.metadata.clone();
-            if asked.served.custom.is_some() && metadata["continue"].is_null() {
-                // Lists of custom resources say so even if they do not go on.
-                metadata["continue"] = "".into();
+            let (mut metadata, mut items) = (list.metadata.clone(), list.items.clone());
+            complete_list_metadata(&asked.served, &mut metadata);
+            if asked.served.custom.is_none() {
+                items.iter_mut().for_each(strip_kind);
             }
             json!({
                 "kind": resource.list_kind(), "apiVersion": resource.api_version(),
-                "metadata": metadata, "items": list.items,
+                "metadata": metadata, "items": items,
             })
         }
         Shape::Table(version) => table_of(asked, &list.items, &list.metadata, version),
@@ -84,6 +85,31 @@ pub(super) fn list(asked: &Asked, list: &List) -> Response {
         }
     };
     answer(asked, &body, 200, &deprecation(asked))
+}
+
+/// Lists of custom resources say that they go on even if they do not.
+pub(super) fn complete_list_metadata(served: &Served, metadata: &mut Value) {
+    if served.custom.is_some() && metadata["continue"].is_null() {
+        metadata["continue"] = "".into();
+    }
+}
+
+/// A list of a built-in kind says once what its objects are.
+pub(super) fn strip_kind(object: &mut Value) {
+    if let Some(fields) = object.as_object_mut() {
+        fields.shift_remove("kind");
+        fields.shift_remove("apiVersion");
+    }
+}
+
+/// Whether whole objects are asked for as plain JSON.
+pub(super) fn is_plain(asked: &Asked) -> bool {
+    asked.answer.shape == Shape::Object && !asked.answer.is_yaml && !asked.is_pretty()
+}
+
+/// An answer that is plain JSON already.
+pub(super) fn text(asked: &Asked, body: Body) -> Response {
+    respond(body, 200, JSON, &deprecation(asked))
 }
 
 /// The object, or what of it was asked for.

@@ -33,7 +33,7 @@ pub use watch::Watch;
 use bytes::Bytes;
 use std::fmt;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Everything in the store that could grow is bounded here, except what it is there to keep.
 pub const LIMITS: Limits = Limits {
@@ -42,7 +42,8 @@ pub const LIMITS: Limits = Limits {
     commit_changes: 1_000,
     commit_bytes: 16 << 20,
     history_events: 100_000,
-    history_bytes: 64 << 20,
+    history_bytes: 128 << 20,
+    event_forms: 2,
     watchers: 10_000,
     watch_batch_events: 256,
     waiting_commits: 256,
@@ -66,9 +67,10 @@ pub struct Limits {
     pub commit_bytes: usize,
     /// Events kept for reads and watches from the past.
     pub history_events: usize,
-    /// What those events may hold: key, previous value, and the value twice because a form of it that
-    /// is ready to be sent may be kept too.
+    /// What those events may hold: key, value, previous value, and the forms of it that may be kept.
     pub history_bytes: usize,
+    /// Forms of an event, ready to be sent, that are kept with it; further ones are made for each who asks.
+    pub event_forms: usize,
     /// Watches at one time; a further one is refused.
     pub watchers: usize,
     /// Events that a watcher is given at once. What it has not fetched waits in the history, which all
@@ -188,7 +190,7 @@ pub struct Event {
     pub current: Option<Entry>,
     /// The entry before the change; none if it was created.
     pub previous: Option<Entry>,
-    shared_form: OnceLock<Bytes>,
+    forms: Mutex<Vec<(u64, Bytes)>>,
 }
 
 impl Commit {
@@ -207,19 +209,28 @@ impl Commit {
 
 impl Event {
     /// A form of this event that is ready to be sent, made by whoever asks first and shared by all who
-    /// ask later. There is one, so all callers must mean the same form.
-    pub fn shared_form(&self, make: impl FnOnce(&Self) -> Bytes) -> Bytes {
-        self.shared_form.get_or_init(|| make(self)).clone()
+    /// ask for the same one later. What the numbers of forms mean is the callers' business.
+    pub fn form(&self, number: u64, make: impl FnOnce(&Self) -> Bytes) -> Bytes {
+        let mut forms = self.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, form)) = forms.iter().find(|(other, _)| *other == number) {
+            return form.clone();
+        }
+        let form = make(self);
+        if forms.len() < LIMITS.event_forms {
+            forms.push((number, form.clone()));
+        }
+        form
     }
 
     fn new(revision: u64, key: Arc<str>, current: Option<Entry>, previous: Option<Entry>) -> Self {
-        Self { revision, key, current, previous, shared_form: OnceLock::new() }
+        Self { revision, key, current, previous, forms: Mutex::default() }
     }
 
     /// What the event counts for in the history.
     fn cost_bytes(&self) -> usize {
         let length = |entry: &Option<Entry>| entry.as_ref().map_or(0, |entry| entry.value.len());
-        self.key.len() + 2 * length(&self.current) + length(&self.previous)
+        let (current, previous) = (length(&self.current), length(&self.previous));
+        self.key.len() + current + previous + LIMITS.event_forms * current.max(previous)
     }
 }
 

@@ -272,8 +272,8 @@ fn an_event_is_made_ready_to_send_once() {
     on_each(&LIMITS, |store| async move {
         let (mut one, mut other) = (store.watch("/", 0).await.unwrap(), store.watch("/", 0).await.unwrap());
         put(&*store, "/a", "x").await;
-        let first = one.next().await.unwrap()[0].shared_form(|_| Bytes::from_static(b"made"));
-        let second = other.next().await.unwrap()[0].shared_form(|_| unreachable!("it is there"));
+        let first = one.next().await.unwrap()[0].form(1, |_| Bytes::from_static(b"made"));
+        let second = other.next().await.unwrap()[0].form(1, |_| unreachable!("it is there"));
         assert_eq!(first.as_ptr(), second.as_ptr());
     });
 }
