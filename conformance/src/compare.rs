@@ -54,7 +54,8 @@ fn values(pointer: &str, expected: Option<&Value>, got: Option<&Value>, found: &
             }
         }
         (Some(Value::Array(left)), Some(Value::Array(right)))
-            if NAMED.iter().any(|list| pointer.ends_with(list)) =>
+            if NAMED.iter().any(|list| pointer.ends_with(list))
+                && left.iter().chain(right).all(|item| !name(item).is_empty()) =>
         {
             named_items(pointer, left, right, found);
         }
@@ -72,12 +73,13 @@ fn values(pointer: &str, expected: Option<&Value>, got: Option<&Value>, found: &
     }
 }
 
+fn name(item: &Value) -> &str {
+    let name = item["name"].as_str().or(item["resource"].as_str()).or(item["subresource"].as_str());
+    name.unwrap_or_default()
+}
+
 /// What is served is compared by name, so that one more of it does not move all others.
 fn named_items(pointer: &str, left: &[Value], right: &[Value], found: &mut Vec<Difference>) {
-    let name = |item: &Value| {
-        let name = item["name"].as_str().or(item["resource"].as_str()).or(item["subresource"].as_str());
-        name.unwrap_or_default().to_owned()
-    };
     let place = |item: &Value| below(pointer, &format!("name={}", name(item)));
     for item in left {
         let other = right.iter().find(|other| name(other) == name(item));

@@ -209,7 +209,11 @@ impl Refusal {
         // Some have details that say nothing.
         let has_details = matches!(
             self.reason,
-            Reason::Forbidden | Reason::MethodNotAllowed | Reason::NotFound | Reason::Timeout
+            Reason::Forbidden
+                | Reason::Invalid
+                | Reason::MethodNotAllowed
+                | Reason::NotFound
+                | Reason::Timeout
         );
         if !self.details.is_empty() || has_details {
             status["details"] = Value::Object(self.details.clone());

@@ -49,6 +49,19 @@ pub fn warnings(object: &Value, old: Option<&Value>) -> Vec<String> {
     metadata.repeated_owners().into_iter().chain(metadata.finalizers_without_domain(&old)).collect()
 }
 
+/// Finalizers of built-in kinds, which must be well-known ones or say whose they are.
+pub(crate) fn validate_finalizers(object: &Value) -> Vec<FieldError> {
+    const KNOWN: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let names = finalizers.into_iter().flatten().enumerate();
+    let names = names.map(|(index, name)| (index, name.as_str().unwrap_or_default()));
+    let stray = names.filter(|(_, name)| !name.contains('/') && !KNOWN.contains(name));
+    let detail = "name is neither a standard finalizer name nor is it fully qualified";
+    stray
+        .map(|(index, name)| FieldError::invalid_text(format!("metadata.finalizers[{index}]"), name, detail))
+        .collect()
+}
+
 /// The metadata of an object that is to replace `old`, as [`validate`] looks at it.
 pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     let metadata = Metadata::of(object.get("metadata"), "metadata");

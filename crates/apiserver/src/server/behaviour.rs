@@ -199,9 +199,11 @@ impl Server {
             _ => (None, Ok(())),
         };
         let prepared = Prepared { warnings: Vec::new(), taken };
-        outcome.map_err(|refusal| asked.refused(object, refusal))?;
+        let has_strays = asked.served.schema.is_none() && !asked.served.is_definition();
+        let strays = if has_strays { metadata::validate_finalizers(object) } else { Vec::new() };
+        outcome.map_err(|refusal| asked.refused(object, with(refusal, &strays)))?;
         let resource = &asked.served.resource;
-        let errors = match asked.served.built_in_name() {
+        let mut errors = match asked.served.built_in_name() {
             None => {
                 let mut errors = metadata::validate(object, resource.is_namespaced);
                 errors.extend(asked.served.scale_errors(object));
@@ -221,6 +223,7 @@ impl Server {
                 errors
             }
         };
+        errors.extend(strays);
         asked.judged(object, errors)?;
         asked.served.types.normalise(object);
         Ok(prepared)
@@ -315,6 +318,16 @@ impl Server {
             service::release(object, &mut allocations);
         }
         self.settle_if_terminating(served).await
+    }
+}
+
+fn with(refusal: kinds::Refusal, more: &[FieldError]) -> kinds::Refusal {
+    match refusal {
+        kinds::Refusal::Invalid(mut errors) => {
+            errors.extend_from_slice(more);
+            kinds::Refusal::Invalid(errors)
+        }
+        other => other,
     }
 }
 

@@ -91,7 +91,7 @@ async fn an_owner_that_is_deleted_in_the_foreground_goes_last() {
     child["metadata"]["finalizers"] = json!(["example.com/held"]);
     create(&server, MAPS, child).await;
     let (code, going) = delete(&server, &format!("{MAPS}/owner?propagationPolicy=Foreground")).await;
-    assert_eq!((code, &going["metadata"]["finalizers"]), (202, &json!(["foregroundDeletion"])), "{going}");
+    assert_eq!((code, &going["metadata"]["finalizers"]), (200, &json!(["foregroundDeletion"])), "{going}");
     until(&server, &format!("{MAPS}/child"), |_, object| object["metadata"]["deletionTimestamp"].is_string())
         .await;
     assert_eq!(get(&server, &format!("{MAPS}/owner")).await.0, 200);

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::list::List;
-use super::objects::{Found, Unwritten, count_generation, is_held};
+use super::objects::{Attempts, Found, Unwritten, count_generation, is_held};
 use super::request::Asked;
-use super::{LIMITS, Server, timestamp, timestamp_secs};
+use super::{Server, timestamp, timestamp_secs};
 use crate::admission::Operation;
 use crate::status::{Reason, Refusal, Target};
 use crate::store::{Commit, Require, StoreError, Write};
@@ -36,24 +36,26 @@ impl Server {
         if let Some(name) = asked.name.as_deref().filter(|name| namespaces && IMMORTAL.contains(name)) {
             return Err(Refusal::forbidden(asked.target_named(name), "this namespace may not be deleted"));
         }
-        for attempt in 1.. {
-            let old = self.find(asked).await?.ok_or_else(|| Refusal::not_found(asked.target()))?;
-            asked.meets(&options["preconditions"], &old.object["metadata"])?;
-            let mut warnings =
-                self.mutate(asked, Operation::Delete, &mut Value::Null, Some(&old.object)).await?;
-            warnings.extend(self.judge(asked, Operation::Delete, &Value::Null, Some(&old.object)).await?);
-            match self.delete_found(asked, options, &old).await {
-                Ok(deleted) => return Ok(Deleted { warnings, ..deleted }),
-                Err(Unwritten::Changed(_)) if attempt < LIMITS.write_attempts => {}
-                outcome => return outcome.map_err(Refusal::from),
+        let mut attempts = Attempts::new();
+        loop {
+            if let Some(outcome) = attempts.settled(self.delete_once(asked, options).await) {
+                return outcome;
             }
         }
-        unreachable!("the last attempt returns")
+    }
+
+    async fn delete_once(&self, asked: &Asked, options: &Value) -> Result<Deleted, Unwritten> {
+        let old = self.find(asked).await?.ok_or_else(|| Refusal::not_found(asked.target()))?;
+        asked.meets(&options["preconditions"], &old.object["metadata"])?;
+        let none = &mut Value::Null;
+        let mut warnings = self.mutate(asked, Operation::Delete, none, Some(&old.object)).await?;
+        warnings.extend(self.judge(asked, Operation::Delete, none, Some(&old.object)).await?);
+        let deleted = self.delete_found(asked, options, &old).await?;
+        Ok(Deleted { warnings, ..deleted })
     }
 
     async fn delete_found(&self, asked: &Asked, options: &Value, old: &Found) -> Result<Deleted, Unwritten> {
-        let is_accepted =
-            options["propagationPolicy"] == "Foreground" || options["orphanDependents"] == false;
+        let is_accepted = options["orphanDependents"] == false;
         if asked.served.is_definition() {
             let written = self.delete_definition(asked, old).await?;
             let is_gone = !is_held(&written.object);

@@ -55,6 +55,25 @@ impl From<Unwritten> for Refusal {
     }
 }
 
+/// How often a write may still be overtaken by others.
+#[derive(Debug)]
+pub(super) struct Attempts(usize);
+
+impl Attempts {
+    pub(super) fn new() -> Attempts {
+        Attempts(LIMITS.write_attempts)
+    }
+
+    /// What came of the write; nothing if it is to be tried again.
+    pub(super) fn settled<T>(&mut self, outcome: Result<T, Unwritten>) -> Option<Result<T, Refusal>> {
+        self.0 = self.0.saturating_sub(1);
+        match outcome {
+            Err(Unwritten::Changed(_)) if self.0 > 0 => None,
+            outcome => Some(outcome.map_err(Refusal::from)),
+        }
+    }
+}
+
 /// The stored object as the client's version of its kind, with the version that the store gave it. Where a webhook
 /// converts, it is still in its stored version.
 pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal> {
@@ -98,20 +117,18 @@ impl Server {
         let prefix = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
         let is_named = object["metadata"]["name"].as_str().is_some_and(|name| !name.is_empty());
         let is_generated = !is_named && !prefix.is_empty();
-        for attempt in 1.. {
-            let mut object = object.clone();
-            if is_generated {
-                object["metadata"]["name"] = names::generated(&prefix).into();
-            }
-            match self.create_named(asked, object, warnings.clone()).await {
-                Err(refusal)
-                    if is_generated
-                        && refusal.reason == Reason::AlreadyExists
-                        && attempt < LIMITS.name_attempts => {}
+        if !is_generated {
+            return self.create_named(asked, object, warnings).await;
+        }
+        let mut attempts = LIMITS.name_attempts;
+        loop {
+            attempts -= 1;
+            object["metadata"]["name"] = names::generated(&prefix).into();
+            match self.create_named(asked, object.clone(), warnings.clone()).await {
+                Err(refusal) if refusal.reason == Reason::AlreadyExists && attempts > 0 => {}
                 outcome => return outcome,
             }
         }
-        unreachable!("the last attempt returns")
     }
 
     async fn create_named(
@@ -135,32 +152,39 @@ impl Server {
         }
         asked.fits_path(&new)?;
         let warnings = asked.understood(&mut new)?;
-        let behaviour = asked.served.behaviour();
-        for attempt in 1.. {
-            let outcome = match self.find(asked).await? {
-                None if behaviour.creates_on_update && asked.subresource.is_none() => {
-                    asked.require_same(&new["metadata"]["uid"], &Value::Null, "UID")?;
-                    let mut new = new.clone();
-                    if let Some(metadata) = new["metadata"].as_object_mut() {
-                        metadata.remove("resourceVersion");
-                    }
-                    asked.wipe(&mut new);
-                    let new = asked.field_owner().update(None, new, &asked.field_manager(), Utc::now());
-                    self.store_new(asked, new, warnings.clone()).await
-                }
-                None => return Err(Refusal::not_found(asked.target())),
-                Some(old) => {
-                    asked.require_same(&new["metadata"]["uid"], &old.object["metadata"]["uid"], "UID")?;
-                    asked.require_named_version(&new, &behaviour)?;
-                    self.replace(asked, new.clone(), &old, warnings.clone()).await
-                }
-            };
-            match outcome {
-                Err(Unwritten::Changed(_)) if attempt < LIMITS.write_attempts => {}
-                outcome => return outcome.map_err(Refusal::from),
+        let mut attempts = Attempts::new();
+        loop {
+            if let Some(outcome) = attempts.settled(self.update_once(asked, &new, &warnings).await) {
+                return outcome;
             }
         }
-        unreachable!("the last attempt returns")
+    }
+
+    async fn update_once(
+        &self,
+        asked: &Asked,
+        new: &Value,
+        warnings: &[String],
+    ) -> Result<Written, Unwritten> {
+        let behaviour = asked.served.behaviour();
+        let (mut new, warnings) = (new.clone(), warnings.to_vec());
+        match self.find(asked).await? {
+            None if behaviour.creates_on_update && asked.subresource.is_none() => {
+                asked.require_same(&new["metadata"]["uid"], &Value::Null, "UID")?;
+                if let Some(metadata) = new["metadata"].as_object_mut() {
+                    metadata.remove("resourceVersion");
+                }
+                asked.wipe(&mut new);
+                let new = asked.field_owner().update(None, new, &asked.field_manager(), Utc::now());
+                self.store_new(asked, new, warnings).await
+            }
+            None => Err(Refusal::not_found(asked.target()).into()),
+            Some(old) => {
+                asked.require_same(&new["metadata"]["uid"], &old.object["metadata"]["uid"], "UID")?;
+                asked.require_named_version(&new, &behaviour)?;
+                self.replace(asked, new, &old, warnings).await
+            }
+        }
     }
 
     /// Stores an object in place of what is there, whose fields then belong to whoever asks.
@@ -277,8 +301,9 @@ impl Server {
             StoreError::Conflict(_) => Unwritten::Changed(asked.was_changed()),
             other => other.into(),
         })?;
-        object["metadata"]["resourceVersion"] = committed.revision.to_string().into();
-        if is_gone {
+        if !is_gone {
+            object["metadata"]["resourceVersion"] = committed.revision.to_string().into();
+        } else {
             self.gone(&asked.served, &object).await?;
         }
         Ok(Written { object, is_new, warnings: Vec::new() })

@@ -3,10 +3,10 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::objects::{Found, Unwritten, Written};
+use super::Server;
+use super::objects::{Attempts, Found, Unwritten, Written};
 use super::patched::Patched;
 use super::request::Asked;
-use super::{LIMITS, Server};
 use crate::apply::{ApplyError, uid_mismatch_message};
 use crate::patch::{self, PatchError};
 use crate::status::{Reason, Refusal};
@@ -15,14 +15,13 @@ const APPLY: &str = "application/apply-patch+yaml";
 
 impl Server {
     pub(super) async fn patch(&self, asked: &Asked, body: Value) -> Result<Written, Refusal> {
-        for _ in 1..LIMITS.write_attempts {
-            match self.patch_once(asked, &body).await {
-                // Somebody else was faster, and the patch may fit what is there now too.
-                Err(Unwritten::Changed(_)) => {}
-                outcome => return outcome.map_err(Refusal::from),
+        // What somebody else has made of the object meanwhile, the patch may fit too.
+        let mut attempts = Attempts::new();
+        loop {
+            if let Some(outcome) = attempts.settled(self.patch_once(asked, &body).await) {
+                return outcome;
             }
         }
-        self.patch_once(asked, &body).await.map_err(Refusal::from)
     }
 
     async fn patch_once(&self, asked: &Asked, body: &Value) -> Result<Written, Unwritten> {
