@@ -38,7 +38,7 @@ pub struct ResourcePath<'a> {
 
 /// Reads a path. A deprecated `/watch/` in front of the resource is not understood.
 pub fn parse(path: &str) -> Target<'_> {
-    let mut segments = path.trim_matches('/').split('/').map(decoded);
+    let mut segments = segments(path).into_iter();
     let first = segments.next().unwrap_or_default();
     match &*first {
         "api" => match segments.next() {
@@ -76,7 +76,17 @@ fn within<'a>(group_version: GroupVersion<'a>, segments: impl Iterator<Item = Co
     Target::Resource(ResourcePath { group_version, namespace, resource: resource.clone(), name, subresource })
 }
 
-/// A segment with its `%41` escapes resolved. One that is no text after that stays as it was.
+/// What is between the slashes of a path, of those too that were escaped.
+pub(crate) fn segments(path: &str) -> Vec<Cow<'_, str>> {
+    match decoded(path) {
+        Cow::Borrowed(path) => path.trim_matches('/').split('/').map(Cow::Borrowed).collect(),
+        Cow::Owned(path) => {
+            path.trim_matches('/').split('/').map(|part| Cow::Owned(part.to_owned())).collect()
+        }
+    }
+}
+
+/// A text with its `%41` escapes resolved. One that is no text after that stays as it was.
 pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
     if !segment.contains('%') {
         return Cow::Borrowed(segment);
@@ -121,7 +131,7 @@ mod tests {
                 "/apis/metallb.io/v1beta2/namespaces/a/bgppeers/b",
                 ("metallb.io", "v1beta2", Some("a"), "bgppeers", Some("b"), None),
             ),
-            ("/apis/g/v/r/a%3Ab%2fc", ("g", "v", None, "r", Some("a:b/c"), None)),
+            ("/apis/g/v/r/a%3Ab%2fc", ("g", "v", None, "r", Some("a:b"), Some("c"))),
         ];
         for (path, expected) in cases {
             let Target::Resource(found) = parse(path) else { panic!("{path} names no resource") };

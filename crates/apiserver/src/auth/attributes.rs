@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use axum::http::Method;
 
-use crate::path::decoded;
+use crate::path;
 use crate::selector::FieldSelector;
 use crate::status::{Reason, Refusal, Target};
 
@@ -29,10 +29,10 @@ impl Attributes {
     pub fn of(method: &Method, path: &str, query: &BTreeMap<String, String>) -> Attributes {
         let plain = Attributes {
             verb: method.as_str().to_lowercase(),
-            path: decoded_path(path).into_owned(),
+            path: path::decoded(path).into_owned(),
             ..Attributes::default()
         };
-        let segments: Vec<Cow<'_, str>> = path.trim_matches('/').split('/').map(decoded).collect();
+        let segments = path::segments(path);
         let texts: Vec<&str> = segments.iter().map(AsRef::as_ref).collect();
         let (group, version, rest) = match &texts[..] {
             ["api", version, rest @ ..] if !rest.is_empty() => ("", *version, rest),
@@ -117,14 +117,6 @@ impl Attributes {
     }
 }
 
-/// A path as rules name it.
-fn decoded_path(path: &str) -> Cow<'_, str> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path);
-    }
-    Cow::Owned(path.split('/').map(decoded).collect::<Vec<_>>().join("/"))
-}
-
 fn verb_of(method: &Method) -> &'static str {
     match *method {
         Method::POST => "create",
@@ -175,7 +167,7 @@ mod tests {
                 "",
                 ["update", "", "namespaces", "finalize", "a", "a"],
             ),
-            (Method::POST, "/apis/g/v1/r/b%2Fc", "", ["create", "g", "r", "", "", "b/c"]),
+            (Method::POST, "/apis/g/v1/r/b%2Fc", "", ["create", "g", "r", "c", "", "b"]),
             (Method::GET, "/api/v1/pods/a/proxy/x/y", "", ["get", "", "pods", "proxy", "", "a"]),
         ];
         for (method, path, query, expected) in cases {

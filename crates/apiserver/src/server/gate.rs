@@ -15,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use super::limits::{LIMITS, Reached};
 use super::metrics::Gauges;
 use super::traffic::{self, Counted};
-use super::{Server, respond, timestamp_secs};
+use super::{Server, request, respond, timestamp_secs};
 use crate::auth::authorize::Decision;
 use crate::auth::impersonate::{self, Way};
 use crate::auth::{Attributes, ClientCertificate, Identity};
@@ -27,8 +27,7 @@ type Query = BTreeMap<String, String>;
 pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
     let arrived = Instant::now();
     let (parts, body) = request.into_parts();
-    let query: Query =
-        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let query = request::query(&parts);
     let wanted = Attributes::of(&parts.method, parts.uri.path(), &query);
     let is_served = server.is_served(&wanted);
     let entered = server.traffic.entered(&wanted);

@@ -54,8 +54,7 @@ impl Asked {
         );
         let served = kinds.get(&key).ok_or_else(Refusal::no_such_resource)?;
         let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_ref().map(ToString::to_string);
-        let pairs = form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes());
-        let query: BTreeMap<String, String> = pairs.into_owned().collect();
+        let query = query(parts);
         let has_name = path.name.is_some();
         let is_watch =
             !has_name && query.get("watch").is_some_and(|value| !matches!(&**value, "false" | "0"));
@@ -270,6 +269,15 @@ impl Asked {
         };
         text.parse().map(Some).map_err(invalid)
     }
+}
+
+/// The parameters of a request. Of one that is given more than once the first value holds.
+pub(super) fn query(parts: &Parts) -> BTreeMap<String, String> {
+    let mut query = BTreeMap::new();
+    for (name, value) in form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()) {
+        query.entry(name.into_owned()).or_insert_with(|| value.into_owned());
+    }
+    query
 }
 
 fn not_acceptable(message: String) -> Refusal {
