@@ -43,15 +43,35 @@ impl Kind {
             plural: self.plural.to_owned(),
             singular: self.kind.to_lowercase(),
             short_names: owned(self.short_names),
-            categories: if IN_ALL.contains(&(self.group, self.plural)) {
-                owned(&["all"])
-            } else {
-                Vec::new()
-            },
+            categories: self.category().into_iter().map(str::to_owned).collect(),
             is_namespaced: self.is_namespaced,
-            verbs: if self.does == Does::Answer { vec![Verb::Create] } else { Verb::OF_BUILT_IN.to_vec() },
+            verbs: self.verbs(),
             subresources: self.subresources(),
+            storage_version: (self.does != Does::Answer).then(|| self.storage_version().to_owned()),
         }
+    }
+
+    fn category(&self) -> Option<&'static str> {
+        match self.group {
+            ADMISSION | "apiextensions.k8s.io" => Some("api-extensions"),
+            group => IN_ALL.contains(&(group, self.plural)).then_some("all"),
+        }
+    }
+
+    /// As clients are told. A real server keeps definitions in an older form that it does not serve.
+    fn storage_version(&self) -> &'static str {
+        if self.group == "apiextensions.k8s.io" { "v1beta1" } else { self.version }
+    }
+
+    fn verbs(&self) -> Vec<Verb> {
+        let mut verbs = Verb::OF_BUILT_IN.to_vec();
+        match (self.does, self.group, self.plural) {
+            (Does::Answer, ..) => verbs = vec![Verb::Create],
+            // Their contents go with them, so it takes a decision for each.
+            (_, "", "namespaces") => verbs.retain(|verb| *verb != Verb::DeleteCollection),
+            _ => {}
+        }
+        verbs
     }
 
     fn subresources(&self) -> Vec<Subresource> {

@@ -1,6 +1,7 @@
 //! What a server serves, as documents that clients discover it from: the legacy ones and the aggregated ones.
 
-use std::collections::BTreeMap;
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -16,7 +17,7 @@ pub fn core_versions(server_address: &str) -> Value {
 
 /// `GET /apis`.
 pub fn groups(resources: &[ResourceType]) -> Value {
-    let groups: Vec<Value> = versions_by_group(resources)
+    let groups: Vec<Value> = by_priority(resources)
         .into_iter()
         .filter(|(group, _)| !group.is_empty())
         .map(|(group, versions)| group_fields(group, &versions))
@@ -34,6 +35,21 @@ pub fn group(name: &str, resources: &[ResourceType]) -> Option<Value> {
     Some(group)
 }
 
+/// `GET /`: every path that leads to something, these among them.
+pub fn paths(resources: &[ResourceType], others: &[&str]) -> Value {
+    let mut paths: BTreeSet<String> = others.iter().map(|&path| path.to_owned()).collect();
+    paths.extend(["/api", "/apis", "/apis/"].map(str::to_owned));
+    for resource in resources {
+        if resource.group.is_empty() {
+            paths.insert(format!("/api/{}", resource.version));
+        } else {
+            paths.insert(format!("/apis/{}", resource.group));
+            paths.insert(format!("/apis/{}", resource.api_version()));
+        }
+    }
+    json!({"paths": paths})
+}
+
 /// `GET /api/v1` and `GET /apis/GROUP/VERSION`; `None` if nothing of the version is served.
 pub fn resources(group: &str, version: &str, resources: &[ResourceType]) -> Option<Value> {
     let mut served: Vec<&ResourceType> =
@@ -41,9 +57,14 @@ pub fn resources(group: &str, version: &str, resources: &[ResourceType]) -> Opti
     served.sort_by(|a, b| a.plural.cmp(&b.plural));
     let api_version = served.first()?.api_version();
     let list: Vec<Value> = served.into_iter().flat_map(resource_and_parts).collect();
-    Some(
-        json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": api_version, "resources": list}),
-    )
+    let mut body = json!({"kind": "APIResourceList"});
+    // The core group is older than the field.
+    if !group.is_empty() {
+        body["apiVersion"] = "v1".into();
+    }
+    body["groupVersion"] = api_version.into();
+    body["resources"] = list.into();
+    Some(body)
 }
 
 fn resource_and_parts(resource: &ResourceType) -> Vec<Value> {
@@ -55,6 +76,9 @@ fn resource_and_parts(resource: &ResourceType) -> Vec<Value> {
         if !list.is_empty() {
             entry[field] = json!(list);
         }
+    }
+    if let Some(hash) = resource.storage_version_hash() {
+        entry["storageVersionHash"] = hash.into();
     }
     let part = |part: &Subresource| {
         let mut entry = json!({
@@ -73,17 +97,13 @@ fn resource_and_parts(resource: &ResourceType) -> Vec<Value> {
 
 /// `GET /api` or `GET /apis` for a client that asks for everything at once.
 pub fn aggregated(is_core: bool, resources: &[ResourceType], api_version: &str) -> Value {
-    let groups: Vec<Value> = versions_by_group(resources)
+    let groups: Vec<Value> = by_priority(resources)
         .into_iter()
         .filter(|(group, _)| group.is_empty() == is_core)
         .map(|(group, versions)| {
             let versions: Vec<Value> =
                 versions.iter().map(|version| aggregated_version(group, version, resources)).collect();
-            let metadata = if group.is_empty() {
-                json!({"creationTimestamp": null})
-            } else {
-                json!({"name": group, "creationTimestamp": null})
-            };
+            let metadata = if group.is_empty() { json!({}) } else { json!({"name": group}) };
             json!({"metadata": metadata, "versions": versions})
         })
         .collect();
@@ -96,9 +116,14 @@ fn aggregated_version(group: &str, version: &str, resources: &[ResourceType]) ->
     served.sort_by(|a, b| a.plural.cmp(&b.plural));
     let kind =
         |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
+    let own_kind = |resource: &ResourceType| match is_custom(group) {
+        true => kind(group, version, &resource.kind),
+        // Where the version is that of the document, built-in kinds do not repeat it.
+        false => kind("", "", &resource.kind),
+    };
     let entry = |resource: &&ResourceType| {
         let mut entry = json!({
-            "resource": resource.plural, "responseKind": kind(group, version, &resource.kind),
+            "resource": resource.plural, "responseKind": own_kind(resource),
             "scope": if resource.is_namespaced { "Namespaced" } else { "Cluster" },
             "singularResource": resource.singular, "verbs": words(&resource.verbs),
         });
@@ -109,15 +134,46 @@ fn aggregated_version(group: &str, version: &str, resources: &[ResourceType]) ->
         }
         if !resource.subresources.is_empty() {
             let part = |part: &Subresource| {
-                let own = (group.to_owned(), version.to_owned(), resource.kind.clone());
-                let (group, version, name) = part.kind.as_ref().unwrap_or(&own);
-                json!({"subresource": part.name, "responseKind": kind(group, version, name), "verbs": words(&part.verbs)})
+                let other = part.kind.as_ref().map(|(group, version, name)| kind(group, version, name));
+                let kind = other.unwrap_or_else(|| own_kind(resource));
+                json!({"subresource": part.name, "responseKind": kind, "verbs": words(&part.verbs)})
             };
             entry["subresources"] = resource.subresources.iter().map(part).collect();
         }
         entry
     };
     json!({"version": version, "resources": served.iter().map(entry).collect::<Vec<_>>(), "freshness": "Current"})
+}
+
+/// Built-in groups in the order in which a real server has them; whatever else is served follows by name.
+const PRIORITY: [&str; 15] = [
+    "",
+    "apps",
+    "events.k8s.io",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "batch",
+    "networking.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "storage.k8s.io",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "scheduling.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+];
+
+fn is_custom(group: &str) -> bool {
+    !PRIORITY.contains(&group)
+}
+
+fn by_priority(resources: &[ResourceType]) -> Vec<(&str, Vec<&str>)> {
+    let place = |group: &str| PRIORITY.iter().position(|it| *it == group).unwrap_or(PRIORITY.len());
+    let compare = |a: &str, b: &str| -> Ordering { place(a).cmp(&place(b)).then_with(|| a.cmp(b)) };
+    let mut groups: Vec<(&str, Vec<&str>)> = versions_by_group(resources).into_iter().collect();
+    groups.sort_by(|(a, _), (b, _)| compare(a, b));
+    groups
 }
 
 /// The versions of each group, the preferred one first.
@@ -160,6 +216,7 @@ mod tests {
             categories: vec![],
             is_namespaced: true,
             verbs: Verb::ALL.to_vec(),
+            storage_version: Some("v1".to_owned()),
             subresources: vec![Subresource {
                 name: "status".to_owned(),
                 kind: None,
@@ -207,7 +264,7 @@ mod tests {
                 {
                     "name": "peers", "singularName": "peer", "namespaced": true, "kind": "Peer",
                     "verbs": ["delete", "deletecollection", "get", "list", "patch", "create", "update", "watch"],
-                    "shortNames": ["pr"],
+                    "shortNames": ["pr"], "storageVersionHash": "3l6F3VY4YPc=",
                 },
                 {
                     "name": "peers/status", "singularName": "", "namespaced": true, "kind": "Peer",

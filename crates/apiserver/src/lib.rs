@@ -17,8 +17,10 @@
 //! * [`serve`]: the server on the network, over TLS;
 //! * [`status`], [`table`]: what it is answered with.
 //!
-//! What the server does not do yet: [`kinds`] is not asked, so built-in kinds are stored without behaviour of their
-//! own (no cluster IPs, no namespace that takes its contents along).
+//! What the server does not do: nothing runs what it stores, so there are no controllers beside namespaces, ownership
+//! and definitions, and no kubelet behind `pods/log` or `pods/exec`; other API servers are not found through it;
+//! ValidatingAdmissionPolicies are stored and not evaluated; and the cost of CEL rules is not estimated beforehand but
+//! bounded while they run.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]

@@ -2,6 +2,10 @@
 
 use std::cmp::Ordering;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use ring::digest::{SHA256, digest};
+
 /// One version of one kind, as clients discover it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResourceType {
@@ -16,6 +20,8 @@ pub struct ResourceType {
     pub is_namespaced: bool,
     pub verbs: Vec<Verb>,
     pub subresources: Vec<Subresource>,
+    /// The version that objects are stored in, if any are.
+    pub storage_version: Option<String>,
 }
 
 /// A part of an object with a path and verbs of its own, such as `status`.
@@ -87,6 +93,14 @@ impl ResourceType {
 
     pub fn list_kind(&self) -> String {
         format!("{}List", self.kind)
+    }
+
+    /// What clients tell by whether objects have to be stored anew.
+    pub fn storage_version_hash(&self) -> Option<String> {
+        // Events are stored once, whichever group they are read through.
+        let group = if self.group == "events.k8s.io" { "" } else { &self.group };
+        let stored = format!("{group}/{}/{}", self.storage_version.as_ref()?, self.kind);
+        Some(STANDARD.encode(&digest(&SHA256, stored.as_bytes()).as_ref()[..8]))
     }
 }
 

@@ -4,6 +4,7 @@
 //! counted from the `now` of the caller.
 
 mod age;
+pub mod built_in;
 mod json_path;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ mod tests;
 pub use age::human_duration;
 pub use json_path::{JsonPath, JsonPathError};
 
+use age::Age;
 use serde_json::{Value, json};
 
 /// One printed column.

@@ -6,7 +6,7 @@
 //! their schemas speak later. All texts are those of a kube-apiserver 1.36.
 
 mod accept;
-mod base64;
+pub(crate) mod base64;
 mod json;
 mod protobuf;
 mod quantity;

@@ -42,6 +42,13 @@ pub(super) fn validate(definition: &Value, old: Option<&Value>) -> Vec<FieldErro
             errors.push(FieldError::required(format!("spec.versions[{index}].schema.openAPIV3Schema"), ""));
         }
     }
+    // In the older form the first version's name stands by itself too.
+    if let Some(first) = versions.first().map(|version| text(&version["name"])) {
+        let wrong = names::label_1035(first);
+        if !wrong.is_empty() {
+            errors.push(FieldError::invalid_text("spec.version", first, &wrong.join(",")));
+        }
+    }
     for (index, version) in versions.iter().enumerate() {
         errors.extend(version_errors(&parts, index, version));
     }

@@ -35,7 +35,7 @@ fn data_errors(object: &Value) -> Vec<FieldError> {
         bytes += keys::decoded_bytes(value);
     }
     if i64::try_from(bytes).is_ok_and(|bytes| bytes > keys::DATA_BYTES_MAX) {
-        errors.push(FieldError::too_long("", keys::DATA_BYTES_MAX));
+        errors.push(FieldError::too_long("[]", keys::DATA_BYTES_MAX));
     }
     errors
 }

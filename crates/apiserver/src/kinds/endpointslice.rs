@@ -9,6 +9,9 @@ use std::net::IpAddr;
 /// Completes an EndpointSlice that is to be created.
 pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
     fill_in(object);
+    for endpoint in object.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
+        set(endpoint, "deprecatedTopology", None);
+    }
     set_generation(object, 1);
     accept(errors(object, None))
 }
@@ -35,6 +38,12 @@ fn fill_in(object: &mut Value) {
     for endpoint in object.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
         if endpoint.get("conditions").is_none_or(Value::is_null) {
             set(endpoint, "conditions", Some(json!({})));
+        }
+    }
+    // Where a list ends up there is no difference between an empty one and none.
+    for list in ["endpoints", "ports"] {
+        if object.get(list).and_then(Value::as_array).is_some_and(Vec::is_empty) {
+            set(object, list, Some(Value::Null));
         }
     }
     for port in object.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
@@ -88,6 +97,12 @@ fn port_errors(object: &Value) -> Vec<FieldError> {
             errors.push(FieldError::duplicate(field, &json!(name)));
         }
         seen.push(name);
+        let application = text_at(port, "/appProtocol");
+        if port.get("appProtocol").is_some_and(Value::is_string) {
+            let field = format!("ports[{index}].appProtocol");
+            let problems = names::qualified_name(application).into_iter();
+            errors.extend(problems.map(|it| FieldError::invalid_text(field.clone(), application, &it)));
+        }
         let supported = ["SCTP", "TCP", "UDP"];
         if !supported.contains(&protocol) {
             let field = format!("ports[{index}].protocol");
@@ -111,6 +126,12 @@ fn endpoint_errors(index: usize, endpoint: &Value, address_type: &str) -> Vec<Fi
     }
     if addresses.len() > 100 {
         errors.push(FieldError::too_many(list.clone(), addresses.len(), 100));
+    }
+    let hostname = text_at(endpoint, "/hostname");
+    if endpoint.get("hostname").is_some_and(Value::is_string) {
+        let field = format!("endpoints[{index}].hostname");
+        let problems = names::label(hostname).into_iter();
+        errors.extend(problems.map(|it| FieldError::invalid_text(field.clone(), hostname, &it)));
     }
     if !["IPv4", "IPv6"].contains(&address_type) {
         return errors;

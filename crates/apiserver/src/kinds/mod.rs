@@ -8,12 +8,17 @@
 
 pub mod configmap;
 pub mod defaults;
+pub mod endpoints;
 pub mod endpointslice;
+pub mod event;
 pub mod lease;
 pub mod namespace;
+pub mod node;
+pub mod pod;
 pub mod rbac;
 pub mod secret;
 pub mod service;
+pub mod workload;
 
 mod keys;
 
@@ -50,6 +55,28 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
+/// What is wrong with an object of a kind that only has rules, apart from its metadata. Its status may be anything.
+pub fn errors(group: &str, plural: &str, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+    match (group, plural, old) {
+        ("", "nodes", _) => node::errors(object, old),
+        ("", "pods", _) => pod::errors(object, old),
+        ("", "endpoints", _) => endpoints::errors(object, old),
+        ("" | "events.k8s.io", "events", _) => event::errors(object, old, group),
+        ("apps", _, _) => workload::errors(object, old, plural),
+        ("batch", "jobs", None) => workload::job_errors(object),
+        _ => Vec::new(),
+    }
+}
+
+/// What an object is selected by where the field is none of it, or is left out.
+pub fn selected<'a>(object: &'a Value, field: &str) -> Option<&'a str> {
+    match (text_at(object, "/apiVersion"), text_at(object, "/kind"), field) {
+        ("v1", "Event", "source") => Some(event::source(object)),
+        ("v1", "Node", "spec.unschedulable") | ("v1", "Pod", "spec.hostNetwork") => Some("false"),
+        _ => None,
+    }
+}
+
 fn accept(errors: Vec<FieldError>) -> Result<(), Refusal> {
     if errors.is_empty() { Ok(()) } else { Err(Refusal::Invalid(errors)) }
 }
@@ -66,4 +93,9 @@ fn set(object: &mut Value, field: &str, value: Option<Value>) {
 /// The text at a pointer, or nothing; an API server does not tell an absent text from an empty one.
 fn text_at<'a>(object: &'a Value, pointer: &str) -> &'a str {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The list at a pointer, or an empty one.
+fn list_at<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }

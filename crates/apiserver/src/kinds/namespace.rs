@@ -7,6 +7,13 @@ use serde_json::{Map, Value, json};
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 const FINALIZER: &str = "kubernetes";
 
+/// Fills in the label of a namespace whose name is known.
+pub fn default(object: &mut Value) {
+    if object.pointer("/metadata/name").and_then(Value::as_str).is_some_and(|name| !name.is_empty()) {
+        add_name_label(object);
+    }
+}
+
 /// Completes a namespace that is to be created, whose name is known.
 pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
     add_name_label(object);

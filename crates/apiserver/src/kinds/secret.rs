@@ -7,21 +7,23 @@ use serde_json::{Map, Value, json};
 const OPAQUE: &str = "Opaque";
 const ACCOUNT_ANNOTATION: &str = "kubernetes.io/service-account.name";
 
-/// Completes a Secret that is to be created.
-pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
+/// Reads text as data. A Secret without a type is an opaque one.
+pub fn default(object: &mut Value) {
     merge_text(object);
     if text_at(object, "/type").is_empty() {
         set(object, "type", Some(json!(OPAQUE)));
     }
+}
+
+/// Completes a Secret that is to be created.
+pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
+    default(object);
     validate(object, None)
 }
 
 /// Completes a Secret that is to replace `old`. One without a type is an opaque one here too.
 pub fn prepare_update(object: &mut Value, old: &Value) -> Result<(), Refusal> {
-    merge_text(object);
-    if text_at(object, "/type").is_empty() {
-        set(object, "type", Some(json!(OPAQUE)));
-    }
+    default(object);
     validate(object, Some(old))
 }
 
@@ -76,8 +78,8 @@ fn type_errors(object: &Value) -> Vec<FieldError> {
     };
     match text_at(object, "/type") {
         "kubernetes.io/tls" => missing(&["tls.crt", "tls.key"]),
-        "kubernetes.io/dockercfg" => missing(&[".dockercfg"]),
-        "kubernetes.io/dockerconfigjson" => missing(&[".dockerconfigjson"]),
+        "kubernetes.io/dockercfg" => json_errors(".dockercfg", value(".dockercfg")),
+        "kubernetes.io/dockerconfigjson" => json_errors(".dockerconfigjson", value(".dockerconfigjson")),
         "kubernetes.io/basic-auth" => match missing(&["username", "password"]) {
             both if both.len() == 2 => both,
             _ => Vec::new(),
@@ -93,6 +95,19 @@ fn type_errors(object: &Value) -> Vec<FieldError> {
             if is_named { Vec::new() } else { vec![FieldError::required(field, "")] }
         }
         _ => Vec::new(),
+    }
+}
+
+/// What is wrong with a value that must be JSON; what it says is not repeated.
+fn json_errors(key: &str, value: Option<&str>) -> Vec<FieldError> {
+    let field = format!("data[{key}]");
+    let Some(value) = value else { return vec![FieldError::required(field, "")] };
+    let decoded = crate::codec::base64::decode(value).unwrap_or_default();
+    match crate::codec::parse(&decoded) {
+        Ok(_) => Vec::new(),
+        Err(error) => {
+            vec![FieldError::invalid_text(field, "<secret contents redacted>", &error.to_string())]
+        }
     }
 }
 
@@ -147,6 +162,10 @@ mod tests {
                 "data[username]: Required value, data[password]: Required value",
             ),
             (json!({"type": "kubernetes.io/dockerconfigjson"}), "data[.dockerconfigjson]: Required value"),
+            (
+                json!({"type": "kubernetes.io/dockercfg", "stringData": {".dockercfg": "{"}}),
+                "data[.dockercfg]: Invalid value: \"<secret contents redacted>\": unexpected end of JSON input",
+            ),
             (
                 json!({"data": {"..": "", "..a": ""}}),
                 "data[..]: Invalid value: \"..\": must not be '..', \

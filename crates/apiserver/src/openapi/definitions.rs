@@ -2,7 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Described, GROUP_VERSION_KIND, PRESERVE_UNKNOWN, meta, reference};
+use super::{COMPONENTS, Described, GROUP_VERSION_KIND, PRESERVE_UNKNOWN, meta, reference};
+use crate::types;
+
+/// Before the names of structs of built-in kinds.
+const PARTS: &str = "io.k8s.api.";
 
 const EMBEDDED: &str = "x-kubernetes-embedded-resource";
 const API_VERSION: &str = "The API group and version that the object is written in.";
@@ -13,12 +17,32 @@ const METADATA: &str = "What is known of every object: its name, labels, owner a
 pub(super) fn object(described: &Described) -> Value {
     let mut schema = match described.schema {
         Some(Value::Object(schema)) => schema.clone(),
-        _ => any_fields(&described.resource.kind),
+        Some(_) => any_fields(&described.resource.kind),
+        None => match structs(described) {
+            Some((name, mut structs)) => match structs.remove(&name) {
+                Some(Value::Object(schema)) => schema,
+                _ => any_fields(&described.resource.kind),
+            },
+            None => any_fields(&described.resource.kind),
+        },
     };
     complete_embedded(&mut schema);
     add_object_fields(&mut schema);
     schema.insert(GROUP_VERSION_KIND.to_owned(), json!([described.group_version_kind()]));
     Value::Object(schema)
+}
+
+/// The structs that objects of a built-in kind consist of.
+pub(super) fn parts(described: &Described) -> Vec<(String, Value)> {
+    let structs = described.schema.is_none().then(|| structs(described)).flatten();
+    let Some((name, structs)) = structs else { return Vec::new() };
+    let parts = structs.into_iter().filter(|(part, _)| *part != name);
+    parts.map(|(part, schema)| (format!("{PARTS}{part}"), schema)).collect()
+}
+
+fn structs(described: &Described) -> Option<(String, Map<String, Value>)> {
+    let prefix = format!("{COMPONENTS}{PARTS}");
+    types::schemas_of(&described.resource.api_version(), &described.resource.kind, &prefix)
 }
 
 /// A list of objects of the kind.

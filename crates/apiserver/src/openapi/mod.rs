@@ -1,7 +1,7 @@
 //! What is served, described in OpenAPI: for `kubectl explain`, and for a client that checks before it sends.
 //!
-//! Nothing here decides what the server accepts. [`v3`] is JSON, a document for each group and version; [`v2`] is the
-//! one document in protobuf without which kubectl 1.28 and older neither creates nor applies.
+//! Nothing here decides what the server accepts. [`v3`] is a document for each group and version; [`v2`] is the one
+//! document of everything, without which kubectl 1.28 and older neither creates nor applies.
 
 mod definitions;
 mod meta;
@@ -21,12 +21,12 @@ use crate::resource::ResourceType;
 #[derive(Debug, Clone, Copy)]
 pub struct Described<'a> {
     pub resource: &'a ResourceType,
-    /// The `openAPIV3Schema` of a custom resource. A kind without one is described as an object of any fields.
+    /// The `openAPIV3Schema` of a custom resource. A built-in kind is described by its type.
     pub schema: Option<&'a Value>,
 }
 
-const TITLE: &str = "Kubernetes API";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+const TITLE: &str = "Kubernetes";
+const VERSION: &str = "1.36";
 const GROUP_VERSION_KIND: &str = "x-kubernetes-group-version-kind";
 const PRESERVE_UNKNOWN: &str = "x-kubernetes-preserve-unknown-fields";
 /// Where references of version 3 point to.

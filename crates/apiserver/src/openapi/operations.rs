@@ -66,8 +66,8 @@ const LIST: [Parameter; 8] = [
     parameter("watch", "boolean", "Whether changes are sent as they happen, instead of a list."),
 ];
 
-/// The forms that a patch may have. The strategic one is never named, although built-in kinds take it: kubectl would
-/// work it out from the schema, which has no merge keys, instead of from what it knows of these kinds itself.
+/// The forms that a patch may have. The strategic one is never named, although built-in kinds take it: kubectl then
+/// makes it from what it knows of these kinds itself.
 pub(super) const PATCH_TYPES: [&str; 3] =
     ["application/apply-patch+yaml", "application/json-patch+json", "application/merge-patch+json"];
 

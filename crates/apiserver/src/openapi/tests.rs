@@ -16,6 +16,7 @@ fn pools() -> ResourceType {
         categories: vec![],
         is_namespaced: true,
         verbs: Verb::ALL.to_vec(),
+        storage_version: Some("v1".to_owned()),
         subresources: vec![Subresource {
             name: "status".to_owned(),
             kind: None,
@@ -90,10 +91,13 @@ fn definitions_are_named_as_clients_know_them() {
 fn the_index_has_an_address_for_each_version_that_changes_with_its_content() {
     let (service, pool, schema) = (built_in("services"), pools(), pool_schema());
     let index = |schema: &Value| {
-        v3::index(&v3::documents(&[
+        let documents = v3::documents(&[
             Described { resource: &service, schema: None },
             Described { resource: &pool, schema: Some(schema) },
-        ]))
+        ]);
+        let texts: Vec<(&str, String)> =
+            documents.iter().map(|(path, document)| (&**path, document.to_string())).collect();
+        v3::index(texts.iter().map(|(path, text)| (*path, &**text)))
     };
     let address =
         |index: &Value, path: &str| index["paths"][path]["serverRelativeURL"].as_str().unwrap().to_owned();
@@ -216,15 +220,22 @@ fn paths_say_what_can_be_done() {
 }
 
 #[test]
-fn a_kind_without_a_schema_may_have_any_field() {
+fn a_built_in_kind_is_described_by_its_type() {
     let (service, review) = (built_in("services"), built_in("selfsubjectaccessreviews"));
     let documents = v3::documents(&[
         Described { resource: &service, schema: None },
         Described { resource: &review, schema: None },
     ]);
-    let schema = &documents["api/v1"]["components"]["schemas"]["io.k8s.api.core.v1.Service"];
-    assert_eq!(schema["x-kubernetes-preserve-unknown-fields"], true);
-    assert_eq!(schema["properties"].as_object().unwrap().len(), 3);
+    let schemas = &documents["api/v1"]["components"]["schemas"];
+    let service = &schemas["io.k8s.api.core.v1.Service"]["properties"];
+    assert_eq!(service["spec"]["$ref"], "#/components/schemas/io.k8s.api.ServiceSpec");
+    assert_eq!(
+        service["metadata"]["allOf"][0]["$ref"].as_str().unwrap().rsplit('.').next(),
+        Some("ObjectMeta")
+    );
+    let ports = &schemas["io.k8s.api.ServiceSpec"]["properties"]["ports"];
+    assert_eq!(ports["x-kubernetes-patch-merge-key"], "port");
+    assert_eq!(documents["api/v1"]["info"]["title"], "Kubernetes");
     let paths = documents["apis/authorization.k8s.io/v1"]["paths"].as_object().unwrap();
     let methods: Vec<&str> =
         paths.values().flat_map(|item| item.as_object().unwrap().keys()).map(String::as_str).collect();
@@ -299,10 +310,10 @@ fn varint(bytes: &mut &[u8]) -> Option<u64> {
 
 fn pool_bytes() -> Vec<u8> {
     let (pool, service, schema) = (pools(), built_in("services"), pool_schema());
-    v2::document(&[
+    v2::encode(&v2::document(&[
         Described { resource: &service, schema: None },
         Described { resource: &pool, schema: Some(&schema) },
-    ])
+    ]))
 }
 
 #[test]
@@ -310,7 +321,7 @@ fn version_two_defines_custom_kinds() {
     let bytes = pool_bytes();
     let document = Decoded::parse(&bytes).unwrap();
     assert_eq!(document.text(1), "2.0");
-    assert_eq!(document.message(2).text(1), "Kubernetes API");
+    assert_eq!(document.message(2).text(1), "Kubernetes");
     let definitions = document.message(9);
     let pool = definitions.named(1, "com.example.net.v1beta1.Pool").unwrap();
     assert_eq!((pool.value_type(), pool.text(4), pool.text(19)), ("object", "A pool of numbers.", "spec"));
@@ -348,7 +359,7 @@ fn version_two_defines_custom_kinds() {
 }
 
 #[test]
-fn version_two_says_how_to_patch_and_leaves_built_in_kinds_to_the_client() {
+fn version_two_says_how_to_patch_and_defines_built_in_kinds() {
     let bytes = pool_bytes();
     let document = Decoded::parse(&bytes).unwrap();
     for (path, group, kind) in [
@@ -364,7 +375,8 @@ fn version_two_says_how_to_patch_and_leaves_built_in_kinds_to_the_client() {
             .collect();
         assert_eq!(parameters, ["dryRun", "fieldManager", "fieldValidation", "force"]);
     }
-    assert!(!document.message(9).names(1).contains(&"io.k8s.api.core.v1.Service"));
+    let port = document.message(9).named(1, "io.k8s.api.ServicePort").unwrap().property("port");
+    assert_eq!((port.value_type(), port.text(2)), ("integer", "int32"));
 }
 
 /// Words that mean something in a schema, with values that do or do not fit.
@@ -411,8 +423,8 @@ proptest! {
     fn whatever_the_schema_the_documents_are_readable(schema in any_schema()) {
         let resource = pools();
         let served = [Described { resource: &resource, schema: Some(&schema) }];
-        v3::index(&v3::documents(&served));
-        let bytes = v2::document(&served);
+        v3::documents(&served);
+        let bytes = v2::encode(&v2::document(&served));
         let definitions = Decoded::parse(&bytes).unwrap().message(9);
         let names = definitions.names(1);
         prop_assert!(names.contains(&"com.example.net.v1beta1.Pool"));

@@ -6,6 +6,9 @@ use serde_json::{Map, Value, json};
 
 use super::{Described, TITLE, VERSION, definitions, meta, operations};
 
+/// How documents of custom kinds begin, in the words of a real server.
+const CUSTOM: [&str; 2] = ["Kubernetes CRD Swagger", "v0.1.0"];
+
 /// Every document, by the path below `/openapi/v3` that it is served at: `api/v1`, `apis/GROUP/VERSION`.
 pub fn documents(served: &[Described]) -> BTreeMap<String, Value> {
     let mut versions: BTreeMap<String, Vec<&Described>> = BTreeMap::new();
@@ -16,38 +19,30 @@ pub fn documents(served: &[Described]) -> BTreeMap<String, Value> {
     versions.into_iter().map(|(path, kinds)| (path, document(&kinds))).collect()
 }
 
-/// `GET /openapi/v3`. A document's address changes with its content, so that a client may keep what it got.
-pub fn index(documents: &BTreeMap<String, Value>) -> Value {
-    let paths: Map<String, Value> = documents
-        .iter()
-        .map(|(path, document)| {
-            let address = format!("/openapi/v3/{path}?hash={}", hash(document));
-            (path.clone(), json!({"serverRelativeURL": address}))
-        })
-        .collect();
+/// `GET /openapi/v3`, of the hashes of documents by path. A document's address changes with its content, so that a
+/// client may keep what it got.
+pub fn index<'a>(hashes: impl Iterator<Item = (&'a str, &'a str)>) -> Value {
+    let address =
+        |path: &str, hash: &str| json!({"serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}")});
+    let paths: Map<String, Value> =
+        hashes.map(|(path, hash)| (path.to_owned(), address(path, hash))).collect();
     json!({"paths": paths})
-}
-
-/// The hash that the index names a document by; also good as an entity tag.
-pub fn hash(document: &Value) -> String {
-    // FNV-1a: it only has to tell one content from the next, not to withstand somebody.
-    const BASIS: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0000_0000_0100_0000_0000_0000_0000_013b;
-    let step = |hash: u128, byte: u8| (hash ^ u128::from(byte)).wrapping_mul(PRIME);
-    format!("{:032X}", document.to_string().bytes().fold(BASIS, step))
 }
 
 fn document(kinds: &[&Described]) -> Value {
     let mut schemas: Map<String, Value> = meta::schemas().into_iter().collect();
     let mut paths = Map::new();
     for described in kinds {
+        schemas.extend(definitions::parts(described));
         schemas.insert(described.definition_name(), definitions::object(described));
         schemas.insert(described.list_definition_name(), definitions::list(described));
         paths.extend(operations::paths(described));
     }
+    let is_custom = kinds.iter().any(|described| described.schema.is_some());
+    let [title, version] = if is_custom { CUSTOM } else { [TITLE, VERSION] };
     json!({
         "openapi": "3.0.0",
-        "info": {"title": TITLE, "version": VERSION},
+        "info": {"title": title, "version": version},
         "paths": paths,
         "components": {"schemas": schemas},
     })

@@ -274,10 +274,8 @@ impl<'a> Fields<'a> {
                 Err(self.error(keyword, SchemaProblem::Forbidden(reason)))
             }
             Some(Value::Bool(true)) => Ok(Some(Additional::Any)),
-            Some(Value::Bool(false)) => {
-                let reason = "additionalProperties cannot be set to false";
-                Err(self.error(keyword, SchemaProblem::Forbidden(reason)))
-            }
+            // What is not declared is dropped in any case.
+            Some(Value::Bool(false)) => Ok(None),
             Some(schema) => Ok(Some(Additional::Schema(Box::new(self.place.child(keyword).node(schema)?)))),
         }
     }

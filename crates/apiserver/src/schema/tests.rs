@@ -402,10 +402,6 @@ fn a_schema_that_cannot_be_used_says_where_and_why() {
             json!({"type": "array", "uniqueItems": true}),
             "openAPIV3Schema.properties[spec].uniqueItems: Forbidden: uniqueItems cannot be set to true since the runtime complexity becomes quadratic",
         ),
-        (
-            json!({"type": "object", "additionalProperties": false}),
-            "openAPIV3Schema.properties[spec].additionalProperties: Forbidden: additionalProperties cannot be set to false",
-        ),
         (json!({"$ref": "#/a"}), "openAPIV3Schema.properties[spec].$ref: Forbidden: $ref is not supported"),
         (
             json!({"type": "array", "x-kubernetes-list-type": "map"}),

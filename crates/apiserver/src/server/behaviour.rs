@@ -60,6 +60,11 @@ impl Served {
         self.schema.is_none().then_some((&*self.resource.group, &*self.resource.plural))
     }
 
+    /// Whether it is one of the two kinds of event.
+    pub(super) fn is_event(&self) -> bool {
+        matches!(self.built_in_name(), Some(("" | "events.k8s.io", "events")))
+    }
+
     pub(super) fn behaviour(&self) -> Behaviour {
         let name = self.built_in_name();
         let creates_on_update = matches!(
@@ -135,6 +140,14 @@ impl Asked {
                 rbac::default(object);
                 Ok(())
             }
+            Some(("", "namespaces")) => {
+                namespace::default(object);
+                Ok(())
+            }
+            Some(("", "secrets")) => {
+                secret::default(object);
+                Ok(())
+            }
             Some((_, plural)) if self.served.is_webhook_configuration() => {
                 admission::validate::complete(object, plural.starts_with("mutating"));
                 Ok(())
@@ -159,7 +172,12 @@ impl Asked {
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
         match refusal {
             kinds::Refusal::Invalid(errors) => {
-                Refusal::invalid(&resource.kind, self.target_named(name), &errors)
+                let mut target = self.target_named(name);
+                // An event is judged as one of the core group, whichever it is written through.
+                if self.served.is_event() {
+                    target.group = "";
+                }
+                Refusal::invalid(&resource.kind, target, &errors)
             }
             kinds::Refusal::Malformed(why) => {
                 let (kind, version) = (&resource.kind, &resource.version);
@@ -168,6 +186,22 @@ impl Asked {
             }
             kinds::Refusal::Internal(why) => Refusal::internal(&why),
             kinds::Refusal::Unclassified(message) => Refusal::unclassified(message),
+        }
+    }
+
+    /// What a kind that only has rules says of an object. Of a status nothing is said.
+    fn kind_errors(&self, object: &Value, old: Option<&Value>) -> Vec<FieldError> {
+        match self.served.built_in_name() {
+            Some((group, plural)) if !self.is_status() => kinds::errors(group, plural, object, old),
+            _ => Vec::new(),
+        }
+    }
+
+    /// What is odd about an object that is accepted.
+    fn kind_warnings(&self, object: &Value) -> Vec<String> {
+        match self.served.built_in_name() {
+            Some(("", "services")) => service::warnings(object, self.is_status()),
+            _ => Vec::new(),
         }
     }
 
@@ -198,7 +232,7 @@ impl Server {
             Some(("discovery.k8s.io", "endpointslices")) => (None, endpointslice::prepare_create(object)),
             _ => (None, Ok(())),
         };
-        let prepared = Prepared { warnings: Vec::new(), taken };
+        let prepared = Prepared { warnings: asked.kind_warnings(object), taken };
         let has_strays = asked.served.schema.is_none() && !asked.served.is_definition();
         let strays = if has_strays { metadata::validate_finalizers(object) } else { Vec::new() };
         outcome.map_err(|refusal| asked.refused(object, with(refusal, &strays)))?;
@@ -223,6 +257,7 @@ impl Server {
                 errors
             }
         };
+        errors.extend(asked.kind_errors(object, None));
         errors.extend(strays);
         asked.judged(object, errors)?;
         asked.served.types.normalise(object);
@@ -253,7 +288,7 @@ impl Server {
             }
             _ => (None, Ok(())),
         };
-        let mut prepared = Prepared { warnings: Vec::new(), taken };
+        let mut prepared = Prepared { warnings: asked.kind_warnings(object), taken };
         let is_built_in = asked.served.schema.is_none() && !asked.served.is_definition();
         outcome.map_err(|refusal| asked.refused(object, twice(refusal, object, old)))?;
         let mut errors = Vec::new();
@@ -265,6 +300,7 @@ impl Server {
             Some(("", "services")) => {}
             _ => errors.extend(metadata::validate_update(object, old)),
         }
+        errors.extend(asked.kind_errors(object, Some(old)));
         if asked.served.is_definition() {
             errors.extend(asked.completed_definition(object, Some(old)));
         }
@@ -283,7 +319,10 @@ impl Server {
             errors.extend(verdict.errors);
             prepared.warnings.extend(verdict.warnings);
         }
-        asked.judged(object, errors)?;
+        asked.judged(object, errors).map_err(|mut refusal| {
+            refusal.warnings = prepared.warnings.drain(..).collect();
+            refusal
+        })?;
         asked.served.types.normalise(object);
         Ok(prepared)
     }
@@ -347,7 +386,8 @@ fn twice(refusal: kinds::Refusal, object: &Value, old: &Value) -> kinds::Refusal
 fn has_rules_of_its_own(name: (&str, &str)) -> bool {
     matches!(
         name,
-        ("", "services" | "secrets" | "configmaps" | "namespaces")
+        ("", "services" | "secrets" | "configmaps" | "namespaces" | "events")
+            | ("events.k8s.io", "events")
             | ("coordination.k8s.io", "leases")
             | ("discovery.k8s.io", "endpointslices")
     )

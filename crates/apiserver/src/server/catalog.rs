@@ -11,7 +11,7 @@ use crate::apply::{OneVersion, Types, Versions};
 use crate::builtin;
 use crate::conversion::Convert;
 use crate::definition;
-use crate::resource::{ResourceType, Subresource, Verb};
+use crate::resource::{ResourceType, Subresource, Verb, compare_versions};
 use crate::schema::Schema;
 use crate::table::Column;
 
@@ -176,7 +176,7 @@ impl Served {
                 .then(ScalePaths::of_built_in),
             selectable: Vec::new(),
             types: types.unwrap_or_else(Types::of_unknown_kind),
-            columns: vec![Column::age()],
+            columns: Vec::new(),
             deprecation: deprecated.map(str::to_owned),
             resource,
         }
@@ -233,8 +233,7 @@ fn served_versions(
     let spec = &definition["spec"];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let group = text(&spec["group"]);
-    let stored = list(&spec["versions"]).iter().find(|version| version["storage"] == true);
-    let storage_api_version = format!("{group}/{}", text(&stored.unwrap_or(&Value::Null)["name"]));
+    let storage_api_version = format!("{group}/{}", stored_version(spec).unwrap_or_default());
     let mut versions = Vec::new();
     for version in list(&spec["versions"]) {
         versions.push(Version::of(&group, version)?);
@@ -252,10 +251,8 @@ fn served_versions(
     let each = list(&spec["versions"]).iter().zip(&custom.versions).filter(|(_, version)| version.served);
     each.map(|(version, compiled)| {
         let resource = resource_type(definition, version);
-        let deprecation = (version["deprecated"] == true).then(|| {
-            let default = format!("{} {} is deprecated", resource.api_version(), resource.kind);
-            version["deprecationWarning"].as_str().map_or(default, str::to_owned)
-        });
+        let deprecation =
+            (version["deprecated"] == true).then(|| deprecation(definition, version, &resource));
         let selectable = list(&version["selectableFields"]).iter().map(|field| text(&field["jsonPath"]));
         Ok(Served {
             api_version: resource.api_version(),
@@ -323,7 +320,29 @@ fn resource_type(definition: &Value, version: &Value) -> ResourceType {
         is_namespaced: spec["scope"] == "Namespaced",
         verbs: Verb::ALL.to_vec(),
         subresources,
+        storage_version: stored_version(spec),
     }
+}
+
+/// What clients of a deprecated version are told, if the definition has no words of its own for it.
+fn deprecation(definition: &Value, version: &Value, resource: &ResourceType) -> String {
+    if let Some(text) = version["deprecationWarning"].as_str() {
+        return text.to_owned();
+    }
+    let ResourceType { group, kind, .. } = resource;
+    let others = list(&definition["spec"]["versions"]).iter();
+    let others = others.filter(|other| other["served"] == true && other["deprecated"] != true);
+    let newer = others.filter_map(|other| other["name"].as_str());
+    let newer = newer.filter(|name| compare_versions(name, &resource.version).is_lt());
+    match newer.min_by(|a, b| compare_versions(a, b)) {
+        None => format!("{} {kind} is deprecated", resource.api_version()),
+        Some(best) => format!("{} {kind} is deprecated; use {group}/{best} {kind}", resource.api_version()),
+    }
+}
+
+fn stored_version(spec: &Value) -> Option<String> {
+    let stored = list(&spec["versions"]).iter().find(|version| version["storage"] == true)?;
+    stored["name"].as_str().map(str::to_owned)
 }
 
 fn list(value: &Value) -> &[Value] {

@@ -63,12 +63,17 @@ impl Custom {
         }
     }
 
-    /// Whatever was converted or stored long ago becomes what the schema of its version says.
-    pub(super) fn coerce(&self, object: &mut Value) {
-        let api_version = object["apiVersion"].as_str().unwrap_or_default();
-        if let Some(version) = self.version(api_version) {
-            version.schema.prune(object);
+    /// What was stored long ago gets what its version has come to say of fields that are left out.
+    pub(super) fn default(&self, object: &mut Value) {
+        if let Some(version) = self.version(object["apiVersion"].as_str().unwrap_or_default()) {
             version.schema.default(object);
+        }
+    }
+
+    /// What was converted loses what its version does not know. Nothing is filled in: it was complete before.
+    pub(super) fn prune(&self, object: &mut Value) {
+        if let Some(version) = self.version(object["apiVersion"].as_str().unwrap_or_default()) {
+            version.schema.prune(object);
         }
     }
 }
@@ -119,7 +124,7 @@ impl Caller {
                 objects[index] = converted;
             }
         }
-        objects.iter_mut().for_each(|object| custom.coerce(object));
+        objects.iter_mut().for_each(|object| custom.prune(object));
         Ok(objects)
     }
 

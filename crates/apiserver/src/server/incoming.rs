@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::objects::{Found, Unwritten, count_generation};
 use super::request::{Asked, FieldValidation};
 use super::{names, timestamp};
-use crate::schema::metadata;
-use crate::status::{Reason, Refusal};
+use crate::schema::{FieldError, metadata};
+use crate::status::{Reason, Refusal, Target};
 
 const OTHER_NAMESPACE: &str =
     "the namespace of the provided object does not match the namespace sent on the request";
@@ -34,6 +34,12 @@ impl Asked {
         }
         if object["kind"] != kind.as_str() {
             let given = object["kind"].as_str().unwrap_or_default();
+            if self.served.custom.is_some() && !given.is_empty() {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let target = Target { group: &resource.group, resource: "", name };
+                let error = FieldError::invalid_text("kind", given, &format!("must be {kind}"));
+                return Err(Refusal::invalid(given, target, &[error]));
+            }
             let message = format!("the kind in the data ({given}) does not match the expected kind ({kind})");
             return Err(Refusal::bad_request(message));
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::catalog::Served;
 use super::request::Asked;
 use super::{LIMITS, Server, objects};
+use crate::kinds;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::Refusal;
 use crate::store::RangeRequest;
@@ -39,7 +40,8 @@ impl Filter {
         self.labels.matches(object["metadata"]["labels"].as_object())
             && self.fields.matches(|field| {
                 let pointer = format!("/{}", field.replace('.', "/"));
-                object.pointer(&pointer).and_then(as_text)
+                let value = object.pointer(&pointer).and_then(as_text);
+                value.or_else(|| kinds::selected(object, field).map(Cow::Borrowed))
             })
     }
 }
@@ -64,7 +66,21 @@ pub(super) fn selectable_fields(served: &Served) -> Vec<&str> {
         ("", "namespaces") => fields.push("status.phase"),
         ("", "pods") => {
             fields.extend(["spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase"]);
+            fields.extend(["spec.schedulerName", "spec.hostNetwork", "status.podIP", "status.podIPs"]);
+            fields.push("status.nominatedNodeName");
         }
+        ("events.k8s.io", "events") => fields.extend([
+            "reason",
+            "regarding.apiVersion",
+            "regarding.fieldPath",
+            "regarding.kind",
+            "regarding.name",
+            "regarding.namespace",
+            "regarding.resourceVersion",
+            "regarding.uid",
+            "reportingController",
+            "type",
+        ]),
         (_, "events") => fields.extend([
             "involvedObject.apiVersion",
             "involvedObject.fieldPath",

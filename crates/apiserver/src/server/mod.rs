@@ -13,6 +13,7 @@ mod collector;
 mod converting;
 mod definitions;
 mod deleting;
+mod documents;
 mod escalation;
 mod fairness;
 mod gate;
@@ -79,6 +80,7 @@ use catalog::Catalog;
 pub use catalog::Conversions;
 pub(crate) use catalog::key_of;
 use collector::Collector;
+use documents::Documents;
 pub use limits::{LIMITS, Limits, Pool, Reached};
 use request::Asked;
 use reviews::Question;
@@ -117,6 +119,7 @@ pub enum ServerError {
 pub struct Server {
     store: Arc<dyn Store>,
     catalog: Catalog,
+    documents: Documents,
     access: Access,
     traffic: Traffic,
     options: Options,
@@ -156,9 +159,19 @@ impl Server {
         let services = options.services.clone();
         let caller = Caller { client: Arc::default(), store: Arc::clone(&store), services };
         let (settling, allocations) = (tokio::sync::Mutex::new(()), Mutex::default());
-        let (webhooks, traffic) = (Webhooks::default(), Traffic::default());
-        let server =
-            Server { store, catalog, access, traffic, options, allocations, caller, webhooks, settling };
+        let (webhooks, traffic, documents) = (Webhooks::default(), Traffic::default(), Documents::default());
+        let server = Server {
+            store,
+            catalog,
+            documents,
+            access,
+            traffic,
+            options,
+            allocations,
+            caller,
+            webhooks,
+            settling,
+        };
         server.make_namespaces().await?;
         server.load_definitions().await?;
         server.load_services().await?;
@@ -198,7 +211,7 @@ impl Server {
                 Err(refusal) => Err(refusal),
             },
             Target::Other if let Some(response) = self.about_itself(&parts).await => Ok(response),
-            target => respond::discovery(&target, &parts, &kinds),
+            target => self.documents.answer(&target, &parts, &kinds),
         };
         found.or_else(|refusal| match refusal.is_no_such_resource() && !is_built_in(parts.uri.path()) {
             true => Ok(respond::no_such_page()),

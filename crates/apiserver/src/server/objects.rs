@@ -8,6 +8,7 @@ use super::request::Asked;
 use super::{LIMITS, Reached, Server, converting, names};
 use crate::admission::Operation;
 use crate::apply::keep_times_of_unchanged;
+use crate::kinds::event;
 use crate::schema::metadata;
 use crate::status::{Reason, Refusal};
 use crate::store::{Commit, Entry, Require, StoreError, Write};
@@ -33,6 +34,15 @@ pub(super) enum Unwritten {
     /// Somebody else changed the object meanwhile; the write may be tried again.
     Changed(Refusal),
     Refused(Refusal),
+}
+
+impl Unwritten {
+    /// A client is warned of what it sent even if it is not stored for another reason.
+    fn after(mut self, warnings: &[String]) -> Unwritten {
+        let (Unwritten::Changed(refusal) | Unwritten::Refused(refusal)) = &mut self;
+        refusal.warnings = [&*refusal.warnings, warnings].concat().into();
+        self
+    }
 }
 
 impl From<Refusal> for Unwritten {
@@ -86,11 +96,13 @@ pub(super) fn of_entry(entry: &Entry, served: &Served) -> Result<Value, Refusal>
         metadata.shift_insert(after_uid, "resourceVersion".to_owned(), version);
     }
     match &served.custom {
+        None if served.is_event() => event::convert(&mut object, &served.api_version),
         None => object["apiVersion"] = served.api_version.as_str().into(),
         Some(custom) => {
+            custom.default(&mut object);
             if let Some(converted) = custom.converted_here(&object, &served.api_version) {
                 object = converted.map_err(|problem| converting::failed(&problem))?;
-                custom.coerce(&mut object);
+                custom.prune(&mut object);
             }
         }
     }
@@ -218,7 +230,8 @@ impl Server {
         refuse_version(&mut object)?;
         warnings.extend(prepared.warnings.iter().cloned());
         warnings.extend(self.judge(asked, Operation::Create, &object, None).await?);
-        let mut written = self.commit(asked, object, None, namespace).await?;
+        let committed = self.commit(asked, object, None, namespace).await;
+        let mut written = committed.map_err(|unwritten| unwritten.after(&warnings))?;
         if !asked.is_dry_run() {
             prepared.keep();
         }
@@ -241,7 +254,8 @@ impl Server {
         let prepared = self.prepare_changed(asked, &mut object, &old.object)?;
         warnings.extend(prepared.warnings.iter().cloned());
         warnings.extend(self.judge(asked, Operation::Update, &object, Some(&old.object)).await?);
-        let mut written = self.write(asked, object, old).await?;
+        let mut written =
+            self.write(asked, object, old).await.map_err(|unwritten| unwritten.after(&warnings))?;
         if !asked.is_dry_run() {
             prepared.keep();
         }
@@ -324,7 +338,11 @@ impl Server {
 /// As it is kept: in the stored version, and without the version that the store itself knows.
 pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal> {
     let mut object = object.clone();
-    object["apiVersion"] = served.storage_api_version.as_str().into();
+    if served.is_event() {
+        event::convert(&mut object, event::STORED);
+    } else {
+        object["apiVersion"] = served.storage_api_version.as_str().into();
+    }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         metadata.remove("resourceVersion");
         *metadata = in_order(std::mem::take(metadata));

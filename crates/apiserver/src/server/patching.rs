@@ -37,7 +37,7 @@ impl Server {
             "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
                 patch::strategic(&old.object, body, &asked.served.types)
             }
-            _ => return Err(asked.unsupported_patch(media).into()),
+            _ => return Err(asked.unsupported_patch().into()),
         };
         let how = match media {
             "application/strategic-merge-patch+json" => Patched::Strategically(body),
@@ -87,7 +87,7 @@ impl Server {
 }
 
 impl Asked {
-    pub(super) fn unsupported_patch(&self, media: &str) -> Refusal {
+    pub(super) fn unsupported_patch(&self) -> Refusal {
         if self.served.schema.is_none() {
             return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");
         }
@@ -97,9 +97,7 @@ impl Asked {
             "the body of the request was in an unknown format - accepted media types include: {}",
             supported.join(", ")
         );
-        let mut refusal = Refusal::new(415, Reason::UnsupportedMediaType, message);
-        refusal.details.insert("given".to_owned(), media.into());
-        refusal
+        Refusal::new(415, Reason::UnsupportedMediaType, message)
     }
 
     pub(super) fn refused_patch(&self, error: &PatchError) -> Refusal {

@@ -78,9 +78,7 @@ impl Asked {
             let message = format!("406: Not Acceptable\n\nAvailable representations: {}", MEDIA.join(", "));
             return Err(not_acceptable(message));
         }
-        let answer = Answer::of(&accept).ok_or_else(|| {
-            not_acceptable(format!("only the following media types are accepted: {}", MEDIA.join(", ")))
-        })?;
+        let answer = Answer::of(&accept).ok_or_else(not_acceptable_media)?;
         let asked = Asked {
             served: Arc::clone(served),
             verb,
@@ -130,7 +128,18 @@ impl Asked {
                 &part.ok_or_else(missing)?.verbs
             }
         };
-        if verbs.contains(&self.verb) { Ok(()) } else { Err(not_allowed()) }
+        match (verbs.contains(&self.verb), &self.served.custom) {
+            (true, _) => Ok(()),
+            (false, Some(_)) if self.verb == Verb::Create => {
+                let kind = self.target_named("").qualified();
+                let message = format!("create is not supported on resources of kind {kind:?}");
+                let mut refusal = Refusal::new(405, Reason::MethodNotAllowed, message);
+                refusal.details.insert("group".to_owned(), resource.group.as_str().into());
+                refusal.details.insert("kind".to_owned(), resource.plural.as_str().into());
+                Err(refusal)
+            }
+            (false, _) => Err(not_allowed()),
+        }
     }
 
     /// Of a list there is no metadata of an object, and of an object none of a list; and YAML is not streamed.
@@ -139,6 +148,14 @@ impl Asked {
             return Err(not_acceptable(format!(
                 "only the following media types are accepted: {};stream=watch, {};stream=watch",
                 MEDIA[0], MEDIA[2]
+            )));
+        }
+        let include = self.parameter("includeObject").unwrap_or("Metadata");
+        if matches!(self.answer.shape, Shape::Table(_)) && !matches!(include, "Metadata" | "Object" | "None")
+        {
+            return Err(Refusal::bad_request(format!(
+                "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be \
+                 'Metadata', 'Object', 'None', or empty"
             )));
         }
         let Shape::Metadata { of_list, .. } = self.answer.shape else { return Ok(()) };
@@ -284,7 +301,11 @@ fn not_acceptable(message: String) -> Refusal {
     Refusal::new(406, Reason::NotAcceptable, message)
 }
 
-fn not_allowed() -> Refusal {
+pub(super) fn not_acceptable_media() -> Refusal {
+    not_acceptable(format!("only the following media types are accepted: {}", MEDIA.join(", ")))
+}
+
+pub(super) fn not_allowed() -> Refusal {
     let message = "the server does not allow this method on the requested resource";
     Refusal::new(405, Reason::MethodNotAllowed, message)
 }

@@ -1,22 +1,16 @@
 //! What a request is answered with.
 
 use axum::body::Body;
-use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
-use super::catalog::Kinds;
 use super::deleting::Deleted;
 use super::list::List;
 use super::objects::Written;
 use super::request::Asked;
 use super::timestamp_secs;
 use crate::codec::{self, Shape};
-use crate::discovery;
-use crate::openapi::{Described, v2, v3};
-use crate::path::Target;
-use crate::resource::ResourceType;
 use crate::status::Refusal;
 use crate::table;
 
@@ -105,8 +99,14 @@ pub(super) fn shown(asked: &Asked, object: &Value) -> Value {
 }
 
 fn table_of(asked: &Asked, objects: &[Value], metadata: &Value, version: &str) -> Value {
-    let (columns, include) = (&asked.served.columns, asked.include_object());
-    let mut table = table::render(columns, objects, metadata, include, timestamp_secs());
+    let (served, include, now) = (&asked.served, asked.include_object(), timestamp_secs());
+    let mut table = match served.schema {
+        Some(_) => table::render(&served.columns, objects, metadata, include, now),
+        None => {
+            let view = table::built_in::view_of(&served.resource.group, &served.resource.plural);
+            table::built_in::render(view, objects, metadata, include, now)
+        }
+    };
     table["apiVersion"] = version.into();
     table
 }
@@ -117,50 +117,6 @@ fn metadata_of(object: &Value, version: &str) -> Value {
 
 pub(super) fn stream(body: Body) -> Response {
     respond(body, 200, JSON, &[])
-}
-
-/// What is served, or a path that is none.
-pub(super) fn discovery(target: &Target<'_>, parts: &Parts, kinds: &Kinds) -> Result<Response, Refusal> {
-    if matches!(target, Target::Other | Target::Resource(_)) {
-        return other(parts.uri.path(), kinds);
-    }
-    let resources: Vec<ResourceType> = kinds.values().map(|served| served.resource.clone()).collect();
-    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let aggregated = ["v2", "v2beta1"].into_iter().find(|version| {
-        accept.contains(&format!("g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList"))
-    });
-    if let (Some(version), Target::CoreVersions | Target::Groups) = (aggregated, target) {
-        let is_core = *target == Target::CoreVersions;
-        let body = discovery::aggregated(is_core, &resources, &format!("apidiscovery.k8s.io/{version}"));
-        let media = format!("{JSON};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
-        return Ok(respond(Body::from(body.to_string()), 200, &media, &[]));
-    }
-    let host = parts.headers.get(header::HOST).and_then(|value| value.to_str().ok()).unwrap_or("localhost");
-    let found = match target {
-        Target::CoreVersions => Some(discovery::core_versions(host)),
-        Target::Groups => Some(discovery::groups(&resources)),
-        Target::Group(name) => discovery::group(name, &resources),
-        Target::Resources(it) => discovery::resources(&it.group, &it.version, &resources),
-        Target::Other | Target::Resource(_) => None,
-    };
-    found.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
-}
-
-/// What is served beside resources and their discovery.
-fn other(path: &str, kinds: &Kinds) -> Result<Response, Refusal> {
-    match path {
-        "/openapi/v2" => Ok(respond(Body::from(v2::document(&described(kinds))), 200, v2::CONTENT_TYPE, &[])),
-        "/openapi/v3" => Ok(json(&v3::index(&v3::documents(&described(kinds))), 200, &[])),
-        _ => {
-            let name = path.strip_prefix("/openapi/v3/");
-            let document = name.and_then(|name| v3::documents(&described(kinds)).remove(name));
-            document.map(|body| json(&body, 200, &[])).ok_or_else(Refusal::no_such_resource)
-        }
-    }
-}
-
-fn described(kinds: &Kinds) -> Vec<Described<'_>> {
-    kinds.values().map(|it| Described { resource: &it.resource, schema: it.described.as_ref() }).collect()
 }
 
 fn deprecation(asked: &Asked) -> Vec<String> {
@@ -182,7 +138,7 @@ fn answer(asked: &Asked, body: &Value, code: u16, warnings: &[String]) -> Respon
     json(body, code, warnings)
 }
 
-fn json(body: &Value, code: u16, warnings: &[String]) -> Response {
+pub(super) fn json(body: &Value, code: u16, warnings: &[String]) -> Response {
     respond(Body::from(body.to_string() + "\n"), code, JSON, warnings)
 }
 

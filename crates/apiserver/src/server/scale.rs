@@ -131,7 +131,7 @@ impl Server {
             "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
                 patch::strategic(&old, patch, &types)
             }
-            _ => return Err(asked.unsupported_patch(media)),
+            _ => return Err(asked.unsupported_patch()),
         };
         let scale = patched.map_err(|error| asked.refused_patch(&error))?;
         self.rescale(asked, &object, &scale).await

@@ -30,3 +30,18 @@ pub fn human_duration(seconds: i64) -> String {
 pub(super) fn seconds_of(text: &str) -> Option<i64> {
     chrono::DateTime::parse_from_rfc3339(text).ok().map(|time| time.timestamp())
 }
+
+/// A moment that is over, whose age is asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Age(i64);
+
+impl Age {
+    /// `None` for what is no time.
+    pub(super) fn of(time: &str) -> Option<Age> {
+        seconds_of(time).map(Age)
+    }
+
+    pub(super) fn at(self, now_secs: i64) -> String {
+        human_duration(now_secs - self.0)
+    }
+}

@@ -42,8 +42,16 @@ pub(super) fn node(object: &mut Value) {
         }
     });
     within(object, "spec", |spec| {
-        if let Some(range) = spec.get("podCIDR").filter(|range| **range != "").cloned() {
-            fill_absent(spec, "podCIDRs", json!([range]));
+        // One range has two names; the older one wins.
+        let first = spec.get("podCIDRs").and_then(|ranges| ranges.get(0)).cloned();
+        match spec.get("podCIDR").filter(|range| **range != "").cloned() {
+            Some(range) if first.as_ref() != Some(&range) => spec["podCIDRs"] = json!([range]),
+            Some(_) => {}
+            None => {
+                if let Some(first) = first {
+                    spec["podCIDR"] = first;
+                }
+            }
         }
     });
 }

@@ -43,6 +43,13 @@ pub fn carry(object: &mut Value, old: &Value, api_version: &str, kind: &str) {
 
 const TEMPLATE_GENERATION: &str = "deprecated.daemonset.template.generation";
 
+/// A set that does not say which generation of its template it has is of none yet.
+pub(super) fn begin_template(object: &mut Value) {
+    if object.pointer("/metadata/annotations").is_none_or(|it| it.get(TEMPLATE_GENERATION).is_none()) {
+        note_template(object, 0);
+    }
+}
+
 fn note_template(object: &mut Value, generation: i64) {
     within(object, "metadata", |metadata| {
         if let Some(annotations) = made(metadata, "annotations") {

@@ -22,7 +22,10 @@ pub fn complete(object: &mut Value, api_version: &str, kind: &str) {
         ("", "PodTemplate") => within(object, "template", pod::template),
         ("", "ReplicationController") => workload::replication_controller(object),
         ("apps", "Deployment") => within(object, "spec", workload::deployment),
-        ("apps", "DaemonSet") => within(object, "spec", workload::daemon_set),
+        ("apps", "DaemonSet") => {
+            created::begin_template(object);
+            within(object, "spec", workload::daemon_set);
+        }
         ("apps", "ReplicaSet") => within(object, "spec", workload::replica_set),
         ("apps", "StatefulSet") => within(object, "spec", workload::stateful_set),
         ("batch", "Job") => within(object, "spec", workload::job),

@@ -14,6 +14,7 @@ mod families;
 mod model;
 mod transition;
 mod validate;
+mod warnings;
 
 #[cfg(test)]
 mod property_tests;
@@ -22,7 +23,7 @@ mod tests;
 
 pub use allocations::{Allocations, Network, Ranges, Reservation};
 
-pub(super) use address::{address_errors, is_ipv6, special_address_errors};
+pub(super) use address::{address_errors, is_ipv6, network_errors, special_address_errors};
 
 use super::{Refusal, accept};
 use crate::schema::{FieldError, metadata};
@@ -98,6 +99,11 @@ pub fn validate(object: &Value, old: Option<&Value>) -> Result<(), Refusal> {
         None => None,
     };
     accept(all_errors(object, &spec, old.as_ref().map(|(old, spec)| (*old, spec))))
+}
+
+/// What to warn about in a Service that is stored, or in the status of one.
+pub fn warnings(object: &Value, of_status: bool) -> Vec<String> {
+    if of_status { warnings::of_status(object) } else { warnings::of_spec(object) }
 }
 
 /// Takes what a Service holds that is stored already.
