@@ -89,3 +89,14 @@ fn yaml_is_written_with_its_keys_in_order() {
     assert!(text.find("a:") < text.find("b:"), "{text}");
     assert_eq!(parse_yaml(text.as_bytes()).unwrap(), value);
 }
+
+#[test]
+fn what_is_nested_too_deeply_is_refused_however_it_is_written() {
+    for (depth, part) in [(50_000, "- "), (50_000, "["), (50_000, "{a: "), (50_000, "? "), (3_000, "- - a: ")]
+    {
+        let text = part.repeat(depth);
+        assert!(yaml::read(text.as_bytes()).is_err(), "{part:?}");
+    }
+    // As deep as may be.
+    assert!(yaml::read("- ".repeat(LIMITS.depth - 10).as_bytes()).is_ok());
+}

@@ -23,7 +23,20 @@ pub(super) struct Read {
     pub(super) strict: Option<String>,
 }
 
+/// What a level of nesting takes of the stack, many times over. A reader here calls a dozen functions for each level,
+/// which is more than a thread of the embedding program may have left.
+const STACK_BYTES: usize = LIMITS.depth << 17;
+
 pub(super) fn read(bytes: &[u8]) -> Result<Read, YamlError> {
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(STACK_BYTES);
+        let reading = thread.spawn_scoped(scope, || read_here(bytes));
+        let reading = reading.map_err(|error| YamlError(error.to_string()))?;
+        reading.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+fn read_here(bytes: &[u8]) -> Result<Read, YamlError> {
     let node = first_document(bytes, DuplicateKeyPolicy::LastWins).map_err(|(text, _)| YamlError(text))?;
     let strict = node.duplicate.map(|key| {
         let line = first_document(bytes, DuplicateKeyPolicy::Error).err().map_or(0, |(_, line)| line);

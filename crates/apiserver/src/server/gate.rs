@@ -39,7 +39,7 @@ pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) 
 
 impl Server {
     async fn admitted(
-        &self,
+        self: &Arc<Server>,
         mut parts: Parts,
         body: Body,
         wanted: &Attributes,
@@ -62,7 +62,7 @@ impl Server {
         if user.is_trusted() {
             let body = received(body).await?;
             parts.extensions.insert(user);
-            return self.within(deadline, Request::from_parts(parts, body)).await;
+            return self.within(deadline, Request::from_parts(parts, body), ()).await;
         }
         self.in_turn(parts, body, user, traffic::is_heavy(wanted, query), deadline, wanted.verb == "watch")
             .await
@@ -70,7 +70,7 @@ impl Server {
 
     /// Answers a user who shares this server with others.
     async fn in_turn(
-        &self,
+        self: &Arc<Server>,
         mut parts: Parts,
         body: Body,
         user: Identity,
@@ -100,13 +100,17 @@ impl Server {
         }
         let Ok(seat) = traffic.seats(is_heavy).take(&name).await else { return Ok(traffic::too_many()) };
         parts.extensions.insert(user);
-        let answered = self.within(deadline, Request::from_parts(parts, body)).await;
-        drop(seat);
+        let answered = self.within(deadline, Request::from_parts(parts, body), seat).await;
         Ok(traffic::guarded(answered?, (watch, request)))
     }
 
-    async fn within(&self, deadline: Instant, request: Request) -> Result<Response, Refusal> {
-        timeout_at(deadline, self.answer(request))
+    async fn within(
+        self: &Arc<Server>,
+        deadline: Instant,
+        request: Request,
+        held: impl Send + 'static,
+    ) -> Result<Response, Refusal> {
+        timeout_at(deadline, self.work_on(request, held))
             .await
             .unwrap_or_else(|_| Err(too_late(Reached::RequestTime)))
     }

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use super::limits::{self, LIMITS};
+use super::working;
 use crate::auth::Attributes;
 
 /// Of the time that requests take, in milliseconds.
@@ -116,6 +117,8 @@ impl Metrics {
         for (limit, count) in limits::counts() {
             text.sample("apiserver_limit_reached_total", &[("limit", limit)], count);
         }
+        text.head("apiserver_panics_total", "counter", "Requests that caused a panic, and were told so.");
+        text.sample("apiserver_panics_total", &[], working::panics());
         text.0
     }
 }

@@ -41,6 +41,7 @@ mod tokens;
 mod traffic;
 mod watching;
 mod webhooks;
+mod working;
 
 #[cfg(test)]
 mod access_tests;
@@ -58,6 +59,8 @@ mod tests;
 mod traffic_tests;
 #[cfg(test)]
 mod webhook_tests;
+#[cfg(test)]
+mod working_tests;
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex};
@@ -281,7 +284,7 @@ impl Server {
 }
 
 async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
-    server.answer(request).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
+    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
 }
 
 /// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.
