@@ -10,6 +10,7 @@ use super::catalog::{Served, prefix_of};
 use super::request::Asked;
 use crate::admission;
 use crate::apply::{FieldManager, FieldSet};
+use crate::definition;
 use crate::kinds::service::{Allocations, Reservation};
 use crate::kinds::{self, configmap, endpointslice, lease, namespace, rbac, secret, service};
 use crate::schema::{FieldError, metadata};
@@ -198,7 +199,10 @@ impl Asked {
     }
 
     /// What is odd about an object that is accepted.
-    fn kind_warnings(&self, object: &Value) -> Vec<String> {
+    fn kind_warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
+        if self.served.is_definition() {
+            return definition::warnings(object, old);
+        }
         match self.served.built_in_name() {
             Some(("", "services")) => service::warnings(object, self.is_status()),
             _ => Vec::new(),
@@ -232,7 +236,7 @@ impl Server {
             Some(("discovery.k8s.io", "endpointslices")) => (None, endpointslice::prepare_create(object)),
             _ => (None, Ok(())),
         };
-        let prepared = Prepared { warnings: asked.kind_warnings(object), taken };
+        let prepared = Prepared { warnings: asked.kind_warnings(object, None), taken };
         let has_strays = asked.served.schema.is_none() && !asked.served.is_definition();
         let strays = if has_strays { metadata::validate_finalizers(object) } else { Vec::new() };
         outcome.map_err(|refusal| asked.refused(object, with(refusal, &strays)))?;
@@ -288,7 +292,7 @@ impl Server {
             }
             _ => (None, Ok(())),
         };
-        let mut prepared = Prepared { warnings: asked.kind_warnings(object), taken };
+        let mut prepared = Prepared { warnings: asked.kind_warnings(object, Some(old)), taken };
         let is_built_in = asked.served.schema.is_none() && !asked.served.is_definition();
         outcome.map_err(|refusal| asked.refused(object, twice(refusal, object, old)))?;
         let mut errors = Vec::new();

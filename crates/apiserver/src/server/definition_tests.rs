@@ -256,3 +256,43 @@ async fn objects_are_selected_by_the_fields_that_their_definition_names() {
     assert_eq!(names, [&json!("b")]);
     assert_eq!(get(&server, &format!("{PEERS}?fieldSelector=spec.port%3D2")).await.0, 400);
 }
+
+#[tokio::test]
+async fn formats_that_nobody_knows_are_warned_of() {
+    let server = Server::open(Arc::new(MemoryStore::new())).await.unwrap();
+    let mut definition = definition();
+    definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["status"]["properties"]["state"]
+        ["format"] = "ninth".into();
+    let request = Request::post(DEFINITIONS).header("content-type", "application/json");
+    let request = request.body(Body::from(definition.to_string())).unwrap();
+    let response = server.router().oneshot(request).await.unwrap();
+    let warnings: Vec<&str> =
+        response.headers().get_all("warning").iter().filter_map(|it| it.to_str().ok()).collect();
+    assert_eq!(
+        (response.status().as_u16(), warnings),
+        (201, vec![r#"299 - "unrecognized format \"ninth\"""#])
+    );
+}
+
+#[tokio::test]
+async fn a_document_stays_the_same_until_something_else_is_served() {
+    let server = Server::open(Arc::new(MemoryStore::new())).await.unwrap();
+    let read = |tag: Option<String>, path: &'static str| {
+        let server = Arc::clone(&server);
+        async move {
+            let request = Request::get(path).header("if-none-match", tag.unwrap_or_default());
+            let response = server.router().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+            let tag = response.headers()["etag"].to_str().unwrap().to_owned();
+            (response.status().as_u16(), tag)
+        }
+    };
+    let path = "/openapi/v2";
+    let (code, tag) = read(None, path).await;
+    assert_eq!((code, read(Some(tag.clone()), path).await), (200, (304, tag.clone())));
+    create(&server, DEFINITIONS, definition()).await;
+    let (code, other) = read(Some(tag.clone()), path).await;
+    assert_eq!(code, 200);
+    assert_ne!(other, tag);
+    let (code, _) = read(None, "/openapi/v3/api/v1?hash=other").await;
+    assert_eq!(code, 301);
+}

@@ -147,7 +147,8 @@ impl Served {
         }
         let Ok(object) = serde_json::from_slice::<Value>(&entry.value) else { return false };
         let mut coerced = object.clone();
-        custom.coerce(&mut coerced);
+        custom.default(&mut coerced);
+        custom.prune(&mut coerced);
         let is_same = coerced == object;
         if is_same {
             self.settled.add(entry.mod_revision);

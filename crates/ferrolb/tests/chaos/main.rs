@@ -104,8 +104,7 @@ async fn check(api: &Api, shared: &Shared, writers: &mut [Writer], counted: &mut
         owned.check(there.get(&owned.name));
     }
 
-    let (mut holders, mut ports) = (shared.holders.lock().expect("no panic"), BTreeSet::new());
-    holders.clear();
+    let (mut holders, mut ports) = (BTreeMap::new(), BTreeSet::new());
     for (name, service) in &services_by_name {
         let address = service["spec"]["clusterIP"].as_str().expect("it has one").to_owned();
         let other = holders.insert(address, name.clone());
@@ -113,7 +112,7 @@ async fn check(api: &Api, shared: &Shared, writers: &mut [Writer], counted: &mut
         let port = service["spec"]["ports"][0]["nodePort"].as_u64();
         assert!(port.is_none_or(|port| ports.insert(port)), "another has the port of {service}");
     }
-    drop(holders);
+    *shared.holders.lock().expect("no panic") = holders;
 
     let is = count(&maps_by_name["chaos-counter"]);
     let acknowledged = *counted + shared.increments_acknowledged.swap(0, Ordering::Relaxed);

@@ -13,7 +13,7 @@ pub(crate) struct Server {
 impl Server {
     /// Starts it, and waits until it serves.
     pub(crate) fn start(data: &str) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ferrolb"))
+        let child = Command::new(env!("CARGO_BIN_EXE_ferrolb"))
             .args(["apiserver", "--bind", "127.0.0.1:0", "--data-dir", data])
             // Few addresses, so that those given back are soon given again.
             .args(["--service-cluster-ip-range", "10.96.0.0/26"])
@@ -22,14 +22,16 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
-        let mut lines = BufReader::new(child.stderr.take().expect("standard error is a pipe")).lines();
+        let mut server = Server { child, log: None };
+        let mut lines = BufReader::new(server.child.stderr.take().expect("standard error is a pipe")).lines();
         let mut log = String::new();
         for line in lines.by_ref() {
             log += &line.expect("the log is text");
             log.push('\n');
             if log.contains("serving on https://") {
-                let log = std::thread::spawn(move || log + &lines.map_while(Result::ok).collect::<String>());
-                return Server { child, log: Some(log) };
+                let rest = move || log + &lines.map_while(Result::ok).collect::<String>();
+                server.log = Some(std::thread::spawn(rest));
+                return server;
             }
         }
         panic!("it does not start:\n{log}")
