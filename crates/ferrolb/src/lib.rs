@@ -4,3 +4,4 @@
 //! what a resource means is said in `api`, and what an API server would say of it in `apiserver::schema`.
 
 pub mod cli;
+pub mod serving;
