@@ -9,4 +9,5 @@ pub mod cli;
 mod configuration_state;
 pub mod controller;
 mod events;
+mod logging;
 mod watch;

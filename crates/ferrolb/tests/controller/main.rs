@@ -138,6 +138,25 @@ async fn one_writes_and_the_other_takes_over() {
 }
 
 #[tokio::test]
+async fn a_killed_controller_has_done_nothing_by_halves() {
+    let cluster = Cluster::new().await;
+    cluster.pool("pool", &["192.0.2.0/24"]).await;
+    let first = cluster.start();
+    cluster.service("a").await;
+    cluster.has("a", &["192.0.2.0"]).await;
+    first.kill();
+    // Nobody gave the Lease back, so it is taken away, to save the test the wait.
+    let leases = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases");
+    cluster.delete(&format!("{leases}/ferrolb-controller")).await;
+    let second = cluster.start();
+    cluster.patch(&format!("{SERVICES}/a"), json!({"metadata": {"labels": {"new": "label"}}})).await;
+    cluster.service("b").await;
+    cluster.has("b", &["192.0.2.1"]).await;
+    cluster.has("a", &["192.0.2.0"]).await;
+    second.stop().await;
+}
+
+#[tokio::test]
 async fn definitions_may_come_later() {
     let cluster = Cluster::empty().await;
     let controller = cluster.start();
