@@ -1,5 +1,6 @@
 //! The command line: what can be asked, and how each question exits.
 
+mod admit;
 mod apiserver;
 mod controller;
 mod convert;
@@ -65,6 +66,14 @@ enum Command {
         Each needs spec.clusterIPs, which an API server fills in: they decide the address family.\n\
         Exit codes: 0 planned, 1 the controller would refuse the configuration, 2 the input cannot be used.")]
     Plan(plan::PlanArgs),
+    /// Answer an AdmissionReview as the webhook would, offline
+    #[command(after_help = "Examples:\n  \
+        ferrolb admit -f cluster.yaml --review review.json\n  \
+        ferrolb admit -f cluster.yaml --review - -o json < review.json | jq .response\n  \
+        kubectl get ipaddresspools,l2advertisements,bgpadvertisements,bgppeers,communities,nodes -A -o yaml \\\n    \
+        | ferrolb admit -f - --review review.json\n\n\
+        Exit codes: 0 allowed, 1 denied, 2 the input cannot be used.")]
+    Admit(admit::AdmitArgs),
     /// Convert BGPPeers between API versions
     #[command(after_help = "Examples:\n  \
         ferrolb convert -f peers.yaml --to v1beta2\n  \
@@ -145,6 +154,7 @@ pub fn run() -> ExitCode {
     let answer = match cli.command {
         Command::Validate(args) => validate::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Admit(args) => admit::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Crds(args) => crds(&args),
         Command::Controller(args) => controller::run(&args),
