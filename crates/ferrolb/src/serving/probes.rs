@@ -3,35 +3,21 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::extract::State;
 use axum::response::Response;
 use http::{StatusCode, Uri};
 use plan::quote::quoted;
+use tokio::sync::watch;
 
 use super::refusal;
 
-/// Something that is true or not, said by one part of the process and read by others.
-#[derive(Debug, Clone, Default)]
-pub struct Flag(Arc<AtomicBool>);
-
-/// A name and whether what it stands for is as it should be.
+/// A name and whether what it stands for is as it should be, said by whoever knows.
 #[derive(Debug, Clone)]
 pub struct Check {
     pub name: &'static str,
-    pub flag: Flag,
-}
-
-impl Flag {
-    pub fn set(&self, is_so: bool) {
-        self.0.store(is_so, Ordering::Release);
-    }
-
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
+    pub is_met: watch::Receiver<bool>,
 }
 
 #[derive(Debug)]
@@ -42,9 +28,9 @@ struct Checks {
 
 /// A process that answers is alive. It is ready when all of `ready` is so; `readyz` should be among them.
 pub fn router(ready: Vec<Check>) -> Router {
-    let alive = Flag::default();
-    alive.set(true);
-    let checks = Checks { alive: vec![Check { name: "healthz", flag: alive }], ready };
+    // What was last said stands, though nobody is there any more who could say otherwise.
+    let is_met = watch::channel(true).1;
+    let checks = Checks { alive: vec![Check { name: "healthz", is_met }], ready };
     Router::new().fallback(answer).with_state(Arc::new(checks))
 }
 
@@ -67,7 +53,7 @@ async fn answer(State(checks): State<Arc<Checks>>, uri: Uri) -> Response {
 }
 
 fn single_check(check: &Check) -> Response {
-    if check.flag.is_set() {
+    if *check.is_met.borrow() {
         text(StatusCode::OK, "ok".to_owned())
     } else {
         refusal(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: not ready")
@@ -87,7 +73,7 @@ fn all(checks: &[Check], query: &str) -> Response {
     for check in sorted {
         let state = if excluded.remove(check.name) {
             "excluded: ok"
-        } else if check.flag.is_set() {
+        } else if *check.is_met.borrow() {
             "ok"
         } else {
             is_failed = true;
@@ -132,12 +118,11 @@ mod tests {
 
     #[tokio::test]
     async fn a_process_is_ready_when_everything_is() {
-        let (flag, webhook) = (Flag::default(), Flag::default());
+        let ((flag, is_ready), (webhook, is_served)) = (watch::channel(false), watch::channel(true));
         let router = router(vec![
-            Check { name: "webhook", flag: webhook.clone() },
-            Check { name: "readyz", flag: flag.clone() },
+            Check { name: "webhook", is_met: is_served },
+            Check { name: "readyz", is_met: is_ready },
         ]);
-        webhook.set(true);
         let failed = "[-]readyz failed: reason withheld\n[+]webhook ok\nhealthz check failed\n";
         for (path, code, text) in [
             ("/healthz", 200, "ok"),
@@ -160,9 +145,9 @@ mod tests {
         ] {
             assert_eq!(get(&router, path).await, (code, text.to_owned()), "{path}");
         }
-        flag.set(true);
+        flag.send_replace(true);
         assert_eq!(get(&router, "/readyz").await, (200, "ok".to_owned()));
-        webhook.set(false);
+        webhook.send_replace(false);
         assert_eq!(get(&router, "/readyz").await.0, 500);
     }
 }

@@ -108,27 +108,35 @@ async fn the_api_server_is_not_asked_for_every_scrape() {
 }
 
 #[tokio::test]
-async fn it_is_served_over_tls_in_the_protocol_that_was_asked_for() {
+async fn it_is_served_over_tls_and_the_certificate_may_change() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let router = router(registry(), reviewer(&Arc::default()));
     let identity = Identity::self_signed().unwrap();
+    let replaced = Arc::clone(&identity);
     let server = tokio::spawn(async move {
         let stopped = async {
             let _ = stopped.await;
         };
         serve_tls(listener, &TlsOptions::default(), &identity, false, router, stopped).await.unwrap();
     });
-    let answer = ask(address, "localhost", "GET", "/metrics", &[("authorization", "Bearer good")], b"").await;
-    assert_eq!(answer.protocol.as_deref(), Some(&b"http/1.1"[..]));
+    let good = [("authorization", "Bearer good")];
+    let answer = ask(address, "localhost", "GET", "/metrics", &good, b"").await;
+    assert_eq!(answer.protocol.as_deref(), Some(&b"http/1.1"[..]), "though the client offers h2");
     assert!(
         answer.code == 200 && answer.body.contains("metallb_k8s_client_updates_total 0"),
         "{}",
         answer.body
     );
-    let elsewhere = ask(address, "localhost", "GET", "/", &[("authorization", "Bearer good")], b"").await;
+
+    let key = rcgen::KeyPair::generate().unwrap();
+    let other =
+        rcgen::CertificateParams::new(vec!["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
+    replaced.replace(other.pem().as_bytes(), key.serialize_pem().as_bytes()).unwrap();
+    let elsewhere = ask(address, "localhost", "GET", "/", &good, b"").await;
     assert_eq!(elsewhere.code, 404);
+    assert!(elsewhere.certificate == *other.der() && answer.certificate != elsewhere.certificate);
     stop.send(()).unwrap();
     server.await.unwrap();
 }
