@@ -71,6 +71,7 @@ impl Server {
             }
         }
         asked.defaulted(&mut object)?;
+        asked.complete_definition(&mut object);
         match &found {
             Some(old) => {
                 asked.require_version(&object, old)?;
