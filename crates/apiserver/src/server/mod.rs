@@ -3,6 +3,7 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod advertised;
 mod behaviour;
 mod built_in;
 mod calling;
@@ -62,7 +63,7 @@ mod webhook_tests;
 #[cfg(test)]
 mod working_tests;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
@@ -107,6 +108,9 @@ pub struct Options {
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
     /// that clients trust. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
+    /// Where clients of the cluster reach this server. With the objects of a cluster there is also the Service
+    /// `kubernetes` then, which leads there unless it is a loopback address.
+    pub advertised: Option<SocketAddr>,
     /// Whether what loses its owner or its namespace goes too. In a real cluster another program sees to that.
     pub collects_garbage: bool,
 }
@@ -148,6 +152,7 @@ impl Default for Options {
             conversions,
             services,
             has_cluster_objects: false,
+            advertised: None,
             collects_garbage: true,
         }
     }
