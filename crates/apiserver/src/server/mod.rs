@@ -69,7 +69,6 @@ use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -198,9 +197,12 @@ impl Server {
         Ok(server)
     }
 
-    /// For clients in the same process: whoever can call it may do everything.
+    /// For clients in the same process: whoever can call it may do everything and waits for nobody, as a trusted user
+    /// from the network. The [`LIMITS`] of length, size and time hold, the store bounds the watches, and the requests
+    /// are counted with all others. One that carries an [`Identity`](crate::auth::Identity) as an extension is made in
+    /// that name.
     pub fn router(self: &Arc<Server>) -> Router {
-        Router::new().fallback(answer).with_state(Arc::clone(self))
+        Router::new().fallback(gate::answer_inside).with_state(Arc::clone(self))
     }
 
     /// For clients from the network, who say who they are and are asked whether they may.
@@ -286,11 +288,6 @@ impl Server {
             }
         }
     }
-}
-
-async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
-    let accept = respond::accepted(request.headers());
-    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal, &accept))
 }
 
 /// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.
