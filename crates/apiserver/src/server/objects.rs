@@ -179,10 +179,7 @@ impl Server {
     pub(super) async fn update(&self, asked: &Asked, body: Value) -> Result<Written, Refusal> {
         let mut new = asked.decoded(body)?;
         if new["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-            return Err(Refusal::bad_request(format!(
-                "the name of the object () does not match the name on the URL ({})",
-                asked.target().name
-            )));
+            return Err(asked.no_name());
         }
         asked.fits_path(&new)?;
         let warnings = asked.understood(&mut new)?;
@@ -368,9 +365,8 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
     };
     if bytes.len() > LIMITS.object_bytes {
         Reached::ObjectBytes.count();
-        let message =
-            format!("the object is too large: {} bytes, at most {}", bytes.len(), LIMITS.object_bytes);
-        return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
+        // In the words that clients of a real server know.
+        return Err(Refusal::unclassified("etcdserver: request is too large"));
     }
     Ok(bytes)
 }

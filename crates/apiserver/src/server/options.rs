@@ -7,6 +7,7 @@ use super::request::{Asked, bytes, unsupported_media};
 use crate::codec::{self, Media};
 use crate::resource::Verb;
 use crate::schema::FieldError;
+use crate::schema::text::is_printable;
 use crate::status::{Refusal, Target};
 
 const POLICIES: [&str; 3] = ["Foreground", "Background", "Orphan"];
@@ -40,10 +41,8 @@ impl Asked {
         if manager.len() > MANAGER_BYTES {
             errors.push(FieldError::too_long("fieldManager", MANAGER_BYTES as i64));
         }
-        if let Some(index) = manager.char_indices().find(|(_, letter)| letter.is_control()).map(|it| it.0) {
-            let detail = format!(
-                "should only contain printable characters. Found unprintable character(s) at [{index}]"
-            );
+        for (index, letter) in manager.char_indices().filter(|(_, letter)| !is_printable(*letter)) {
+            let detail = format!("invalid character U+{:04X} (at position {index})", u32::from(letter));
             errors.push(FieldError::invalid_text("fieldManager", manager, &detail));
         }
         if let Some(dry_run) = self.query.get("dryRun") {

@@ -14,6 +14,7 @@ use crate::auth::Identity;
 use crate::codec::{self, Answer, Expected, Media, Shape};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
+use crate::schema::text::quote;
 use crate::selector::{FieldRequirement, FieldSelector, LabelSelector};
 use crate::status::{Reason, Refusal, Target};
 use crate::table::IncludeObject;
@@ -148,20 +149,26 @@ impl Asked {
         }
     }
 
-    /// Of a list there is no metadata of an object, and of an object none of a list; and YAML is not streamed.
-    fn check_shape(&self) -> Result<(), Refusal> {
-        if self.verb == Verb::Watch && self.answer.is_yaml {
-            return Err(not_acceptable(format!(
-                "only the following media types are accepted: {};stream=watch, {};stream=watch",
-                MEDIA[0], MEDIA[2]
-            )));
+    /// YAML is not streamed.
+    pub(super) fn check_stream(&self) -> Result<(), Refusal> {
+        if !self.answer.is_yaml {
+            return Ok(());
         }
+        Err(not_acceptable(format!(
+            "only the following media types are accepted: {};stream=watch, {};stream=watch",
+            MEDIA[0], MEDIA[2]
+        )))
+    }
+
+    /// Of a list there is no metadata of an object, and of an object none of a list.
+    fn check_shape(&self) -> Result<(), Refusal> {
         let include = self.parameter("includeObject").unwrap_or("Metadata");
         if matches!(self.answer.shape, Shape::Table(_)) && !matches!(include, "Metadata" | "Object" | "None")
         {
             return Err(Refusal::bad_request(format!(
-                "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be \
-                 'Metadata', 'Object', 'None', or empty"
+                "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be \
+                 'Metadata', 'Object', 'None', or empty",
+                quote(include)
             )));
         }
         let Shape::Metadata { of_list, .. } = self.answer.shape else { return Ok(()) };

@@ -1,7 +1,7 @@
 //! What a request is answered with.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -11,15 +11,21 @@ use super::list::List;
 use super::objects::Written;
 use super::request::Asked;
 use super::timestamp_secs;
-use crate::codec::{self, Shape};
+use crate::codec::{self, Answer, Shape};
 use crate::status::Refusal;
 use crate::table;
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
-pub(super) fn refusal(refusal: &Refusal) -> Response {
-    let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
+/// A refusal, for a client that accepts this.
+pub(super) fn refusal(refusal: &Refusal, accept: &str) -> Response {
+    let (body, code, warnings) = (refusal.to_json(), refusal.code, &refusal.warnings);
+    let wants_yaml = Answer::of(accept) == Some(Answer { shape: Shape::Object, is_yaml: true });
+    let mut response = match codec::to_yaml(&body) {
+        Ok(text) if wants_yaml => respond(Body::from(text), code, YAML, warnings),
+        _ => json(&body, code, warnings),
+    };
     if refusal.code == 429 || refusal.details.contains_key("retryAfterSeconds") {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -31,6 +37,12 @@ pub(super) fn no_such_page() -> Response {
     let mut response = respond(Body::from("404 page not found\n"), 404, "text/plain; charset=utf-8", &[]);
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What a client accepts.
+pub(super) fn accepted(headers: &HeaderMap) -> String {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.unwrap_or_default().to_owned()
 }
 
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {

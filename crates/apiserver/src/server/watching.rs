@@ -62,6 +62,7 @@ impl Server {
     pub(super) async fn watch(&self, asked: Asked) -> Result<Response, Refusal> {
         let options = WatchOptions::of(&asked)?;
         let filter = Filter::of(&asked)?;
+        asked.check_stream()?;
         let sends_initial = options.sends_initial.unwrap_or(options.since.is_none());
         let (mut initial, mut since) = (Vec::new(), options.since);
         if sends_initial {
