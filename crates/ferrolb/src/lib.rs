@@ -10,4 +10,5 @@ mod configuration_state;
 pub mod controller;
 mod events;
 mod logging;
+pub mod serving;
 mod watch;
