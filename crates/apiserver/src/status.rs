@@ -214,7 +214,8 @@ impl Refusal {
                 | Reason::MethodNotAllowed
                 | Reason::NotFound
                 | Reason::Timeout
-        ) || self.reason == Reason::NotAcceptable && self.message.starts_with("406");
+        ) || self.reason == Reason::NotAcceptable && self.message.starts_with("406")
+            || self.reason == Reason::UnsupportedMediaType && self.message.starts_with("415");
         if !self.details.is_empty() || has_details {
             status["details"] = Value::Object(self.details.clone());
         }

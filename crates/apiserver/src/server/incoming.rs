@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::objects::{Found, Unwritten, count_generation};
 use super::request::{Asked, FieldValidation};
 use super::{names, timestamp};
+use crate::kinds::rbac;
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal, Target};
 
@@ -99,6 +100,14 @@ impl Asked {
         }
         drop_repeated_owners(object);
         Ok(())
+    }
+
+    /// A change of something that does not say which it is.
+    pub(super) fn nameless(&self) -> Refusal {
+        let wanted = self.target().name;
+        Refusal::bad_request(format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        ))
     }
 
     /// Whether an object may be meant by this path at all.
@@ -222,6 +231,27 @@ impl Asked {
         let there = there.as_str().unwrap_or_default();
         let why =
             format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}");
+        Err(Refusal::conflict(self.target(), &why))
+    }
+
+    /// Nothing is there, so the client cannot mean a certain object.
+    pub(super) fn require_no_uid(&self, new: &Value) -> Result<(), Refusal> {
+        let Some(wanted) = new["metadata"]["uid"].as_str().filter(|wanted| !wanted.is_empty()) else {
+            return Ok(());
+        };
+        let folder = match (self.served.resource.group.as_str(), self.served.resource.plural.as_str()) {
+            ("", "services") => "/registry/services/specs".to_owned(),
+            ("", "endpoints") => "/registry/services/endpoints".to_owned(),
+            // Of these the real server says no more.
+            (rbac::GROUP, "rolebindings") => "/rolebindings".to_owned(),
+            (_, plural) => format!("/registry/{plural}"),
+        };
+        let place = self.namespace.iter().map(String::as_str).chain([self.target().name]);
+        let key = place.fold(folder, |key, part| format!("{key}/{part}"));
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
+             Precondition failed: UID in precondition: {wanted}, UID in object meta: "
+        );
         Err(Refusal::conflict(self.target(), &why))
     }
 

@@ -210,7 +210,9 @@ impl Server {
             Target::Resource(path) => match Asked::of(&parts, &path, &kinds) {
                 Ok(asked) => {
                     let deprecation = asked.served.deprecation.clone();
-                    self.resource(asked, body).await.map_err(|mut refusal| {
+                    let shape = asked.check_shape();
+                    let answered = self.resource(asked, body).await;
+                    answered.and_then(|response| shape.map(|()| response)).map_err(|mut refusal| {
                         refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
                         refusal
                     })
@@ -227,6 +229,9 @@ impl Server {
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
+        if matches!(asked.verb, Verb::Create | Verb::Update) {
+            asked.media()?;
+        }
         asked.check_options()?;
         match asked.verb {
             Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
@@ -262,8 +267,11 @@ impl Server {
                 Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
-                let patch = asked.patch(body).await?;
-                let written = self.patch(&asked, patch).await?;
+                let patch = asked.patch(body).await;
+                if patch.is_err() && !asked.is_apply() {
+                    self.get(&asked).await?;
+                }
+                let written = self.patch(&asked, patch?).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
@@ -284,7 +292,8 @@ impl Server {
 }
 
 async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
-    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal))
+    let is_yaml = respond::is_yaml(request.headers());
+    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal, is_yaml))
 }
 
 /// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.

@@ -40,10 +40,8 @@ impl Asked {
         if manager.len() > MANAGER_BYTES {
             errors.push(FieldError::too_long("fieldManager", MANAGER_BYTES as i64));
         }
-        if let Some(index) = manager.char_indices().find(|(_, letter)| letter.is_control()).map(|it| it.0) {
-            let detail = format!(
-                "should only contain printable characters. Found unprintable character(s) at [{index}]"
-            );
+        if let Some((index, letter)) = manager.char_indices().find(|(_, letter)| letter.is_control()) {
+            let detail = format!("invalid character U+{:04X} (at position {index})", u32::from(letter));
             errors.push(FieldError::invalid_text("fieldManager", manager, &detail));
         }
         if let Some(dry_run) = self.query.get("dryRun") {
@@ -62,7 +60,7 @@ impl Asked {
     pub(super) async fn delete_options(&mut self, body: Body) -> Result<Value, Refusal> {
         let bytes = bytes(body).await?;
         let options = if bytes.is_empty() {
-            self.options_in_query()
+            self.options_in_query()?
         } else {
             let media = Media::of(&self.content_type).ok_or_else(unsupported_media)?;
             let options = codec::decode_options(media, &bytes, "DeleteOptions");
@@ -76,19 +74,19 @@ impl Asked {
         Ok(options)
     }
 
-    fn options_in_query(&self) -> Value {
+    fn options_in_query(&self) -> Result<Value, Refusal> {
         let mut options = Map::new();
         for (name, text) in &self.query {
             let value = match name.as_str() {
-                "propagationPolicy" if !text.is_empty() => json!(text),
-                "gracePeriodSeconds" => text.parse::<i64>().map_or(Value::Null, Value::from),
+                "propagationPolicy" => json!(text),
+                "gracePeriodSeconds" => super::list_options::integer(self, name)?.into(),
                 "orphanDependents" if !text.is_empty() => json!(!matches!(text.as_str(), "false" | "0")),
                 "dryRun" => json!([text]),
                 _ => continue,
             };
             options.insert(name.clone(), value);
         }
-        Value::Object(options)
+        Ok(Value::Object(options))
     }
 }
 

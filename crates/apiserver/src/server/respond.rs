@@ -1,7 +1,7 @@
 //! What a request is answered with.
 
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -18,8 +18,18 @@ use crate::table;
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
-pub(super) fn refusal(refusal: &Refusal) -> Response {
-    let mut response = json(&refusal.to_json(), refusal.code, &refusal.warnings);
+/// Whether a client wants to be refused in YAML. Of other shapes that it may accept there are none of a refusal.
+pub(super) fn is_yaml(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    codec::Answer::of(accept).is_some_and(|answer| answer.is_yaml && answer.shape == Shape::Object)
+}
+
+pub(super) fn refusal(refusal: &Refusal, is_yaml: bool) -> Response {
+    let status = refusal.to_json();
+    let mut response = match codec::to_yaml(&status) {
+        Ok(text) if is_yaml => respond(Body::from(text), refusal.code, YAML, &refusal.warnings),
+        _ => json(&status, refusal.code, &refusal.warnings),
+    };
     if refusal.code == 429 || refusal.details.contains_key("retryAfterSeconds") {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
@@ -128,12 +138,20 @@ fn table_of(asked: &Asked, objects: &[Value], metadata: &Value, version: &str) -
     let (served, include, now) = (&asked.served, asked.include_object(), timestamp_secs());
     let mut table = match served.schema {
         Some(_) => table::render(&served.columns, objects, metadata, include, now),
+        None if asked.is_scale() => {
+            table::built_in::render(&table::built_in::SCALE, objects, metadata, include, now)
+        }
         None => {
             let view = table::built_in::view_of(&served.resource.group, &served.resource.plural);
             table::built_in::render(view, objects, metadata, include, now)
         }
     };
     table["apiVersion"] = version.into();
+    for row in table["rows"].as_array_mut().into_iter().flatten() {
+        if row["object"]["kind"] == "PartialObjectMetadata" {
+            row["object"]["apiVersion"] = version.into();
+        }
+    }
     table
 }
 
@@ -141,11 +159,11 @@ fn metadata_of(object: &Value, version: &str) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": object["metadata"]})
 }
 
-pub(super) fn stream(body: Body) -> Response {
-    respond(body, 200, JSON, &[])
+pub(super) fn stream(warnings: &[String], body: Body) -> Response {
+    respond(body, 200, JSON, warnings)
 }
 
-fn deprecation(asked: &Asked) -> Vec<String> {
+pub(super) fn deprecation(asked: &Asked) -> Vec<String> {
     asked.served.deprecation.iter().cloned().collect()
 }
 
