@@ -8,6 +8,7 @@
 //! * [`crds`]: the manifest of every CRD, shaped the way `controller-gen` shapes them, so that a cluster
 //!   that already has these kinds sees no difference.
 //! * [`convert`]: `BGPPeer` between its two versions, as a function over JSON.
+//! * [`admit`]: whether an object may be written, as an admission webhook is asked.
 //! * [`duration`]: Go's duration text, which the API uses for timers.
 //!
 //! What must never happen here: talking to an API server, deciding what to announce (that is `plan`), or
@@ -21,6 +22,7 @@
 #[macro_use]
 mod resource;
 
+pub mod admit;
 pub mod convert;
 pub mod crds;
 pub mod duration;

@@ -99,7 +99,7 @@ pub(crate) fn segments(path: &str) -> Vec<Cow<'_, str>> {
     }
 }
 
-/// A text with its `%41` escapes resolved. One that is no text after that stays as it was.
+/// A text with its `%41` escapes resolved. What is no text after that becomes U+FFFD.
 pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
     if !segment.contains('%') {
         return Cow::Borrowed(segment);
@@ -119,7 +119,7 @@ pub(crate) fn decoded(segment: &str) -> Cow<'_, str> {
             }
         }
     }
-    String::from_utf8(bytes).map_or(Cow::Borrowed(segment), Cow::Owned)
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_is_badly_escaped_stays_as_it_is() {
         for (segment, expected) in
-            [("%", "%"), ("%4", "%4"), ("%zz", "%zz"), ("%ff", "%ff"), ("a%20b", "a b")]
+            [("%", "%"), ("%4", "%4"), ("%zz", "%zz"), ("%ff", "\u{fffd}"), ("a%20b", "a b")]
         {
             assert_eq!(decoded(segment), expected);
         }

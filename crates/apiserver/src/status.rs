@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
+use crate::schema::text::quote;
 use crate::schema::{FieldError, invalid_message};
 
 /// Why a request is refused. Its JSON is a `Status` of the API.
@@ -128,7 +129,7 @@ impl Refusal {
     }
 
     pub fn not_found(target: Target<'_>) -> Refusal {
-        let message = format!("{} {:?} not found", target.qualified(), target.name);
+        let message = format!("{} {} not found", target.qualified(), quote(target.name));
         Refusal { details: target.details(), ..Refusal::new(404, Reason::NotFound, message) }
     }
 
@@ -142,19 +143,19 @@ impl Refusal {
     }
 
     pub fn already_exists(target: Target<'_>) -> Refusal {
-        let message = format!("{} {:?} already exists", target.qualified(), target.name);
+        let message = format!("{} {} already exists", target.qualified(), quote(target.name));
         Refusal { details: target.details(), ..Refusal::new(409, Reason::AlreadyExists, message) }
     }
 
     pub fn conflict(target: Target<'_>, why: &str) -> Refusal {
         let message =
-            format!("Operation cannot be fulfilled on {} {:?}: {why}", target.qualified(), target.name);
+            format!("Operation cannot be fulfilled on {} {}: {why}", target.qualified(), quote(target.name));
         Refusal { details: target.details(), ..Refusal::new(409, Reason::Conflict, message) }
     }
 
     /// Something that this user may not do.
     pub fn forbidden(target: Target<'_>, why: &str) -> Refusal {
-        let name = if target.name.is_empty() { String::new() } else { format!("{:?} ", target.name) };
+        let name = if target.name.is_empty() { String::new() } else { quote(target.name) + " " };
         let message = format!("{} {name}is forbidden: {why}", target.qualified());
         Refusal { details: target.details(), ..Refusal::new(403, Reason::Forbidden, message) }
     }
@@ -214,8 +215,8 @@ impl Refusal {
                 | Reason::MethodNotAllowed
                 | Reason::NotFound
                 | Reason::Timeout
-        ) || self.reason == Reason::NotAcceptable && self.message.starts_with("406")
-            || self.reason == Reason::UnsupportedMediaType && self.message.starts_with("415");
+        ) || matches!(self.reason, Reason::NotAcceptable | Reason::UnsupportedMediaType)
+            && self.message.starts_with(&self.code.to_string());
         if !self.details.is_empty() || has_details {
             status["details"] = Value::Object(self.details.clone());
         }

@@ -3,4 +3,12 @@
 //! This crate is the thin shell: it reads files and talks to people. What is decided is decided in `plan`,
 //! what a resource means is said in `api`, and what an API server would say of it in `apiserver::schema`.
 
+mod backoff;
+mod call;
 pub mod cli;
+mod configuration_state;
+pub mod controller;
+mod events;
+mod logging;
+pub mod serving;
+mod watch;

@@ -19,7 +19,7 @@ mod peers;
 mod pools;
 mod problem;
 mod secrets;
-mod selectors;
+pub(crate) mod selectors;
 #[cfg(test)]
 mod tests;
 
@@ -70,6 +70,9 @@ pub enum Role {
     Controller,
     /// As the speaker of this node: peers and BGP advertisements of other nodes do not exist.
     Speaker { node: String },
+    /// An object on its way into the cluster and what it is judged with, in the order given. What it refers to may
+    /// come later, so references are not followed.
+    Admission,
 }
 
 /// What came of it.
@@ -99,7 +102,9 @@ impl Parsed {
 pub fn parse(mut objects: Objects, view: &View) -> Parsed {
     let mut findings = Findings::default();
     objects.keep_own_namespace(view, &mut findings);
-    objects.sort_by_name();
+    if view.role != Role::Admission {
+        objects.sort_by_name();
+    }
     objects.keep_what_the_role_sees(&view.role, &mut findings);
 
     peer_pairs::check(&objects.peers, &objects.nodes, &mut findings);
@@ -215,6 +220,18 @@ impl Objects {
                 self.config_maps.clear();
             }
             Role::Speaker { node } => self.keep_what_selects(node, findings),
+            Role::Admission => self.forget_what_may_come_later(),
+        }
+    }
+
+    /// A community without a colon is taken for an alias that does not exist yet.
+    fn forget_what_may_come_later(&mut self) {
+        for peer in &mut self.peers {
+            peer.spec.bfd_profile = None;
+            peer.spec.password_secret = None;
+        }
+        for advertisement in &mut self.bgp_advertisements {
+            advertisement.spec.communities.retain(|community| community.contains(':'));
         }
     }
 

@@ -48,7 +48,7 @@ pub enum Duplicate {
 }
 
 /// A selector that follows all the rules, or the first reason why it does not.
-pub(super) fn compile(selector: &LabelSelector) -> Result<Selector, SelectorError> {
+pub(crate) fn compile(selector: &LabelSelector) -> Result<Selector, SelectorError> {
     let mut requirements = Vec::new();
     for (key, value) in &selector.match_labels {
         requirements.push(requirement(key, Operator::Equals(value.clone()), std::slice::from_ref(value))?);

@@ -198,7 +198,7 @@ impl<'a> FieldManager<'a> {
                 owned.set = owned.set.union(&previous.set);
             }
             managers.insert(id.clone(), owned);
-            times.insert(id, Some(now));
+            times.insert(id, self.time(now));
         }
         let mut managed = Managed { managers, times };
         cap_update_managers(&mut managed);
@@ -236,7 +236,7 @@ impl<'a> FieldManager<'a> {
         };
         strip_system_fields(&mut managers, &id);
         if changed.is_some() {
-            times.insert(id, Some(now));
+            times.insert(id, self.time(now));
         }
         Ok((changed.unwrap_or_else(|| live.clone()), Managed { managers, times }))
     }
@@ -250,6 +250,11 @@ impl<'a> FieldManager<'a> {
             api_version: api_version.to_owned(),
             subresource: self.subresource.to_owned(),
         }
+    }
+
+    /// What is owned through a scale has no time.
+    fn time(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        (self.subresource != "scale").then_some(now)
     }
 
     fn check_kind(&self, config: &Value) -> Result<(), ApplyError> {

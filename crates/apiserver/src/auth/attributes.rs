@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use axum::http::Method;
 
 use crate::path;
+use crate::schema::text::quote;
 use crate::selector::FieldSelector;
 use crate::status::{Reason, Refusal, Target};
 
@@ -98,14 +99,15 @@ impl Attributes {
     fn description(&self, user: &str) -> String {
         let verb = &self.verb;
         if !self.is_resource {
-            return format!("User {user:?} cannot {verb} path {:?}", self.path);
+            return format!("User {} cannot {verb} path {}", quote(user), quote(&self.path));
         }
         let resource = self.resource_and_part();
         let place = match self.namespace.as_str() {
             "" => "at the cluster scope".to_owned(),
-            namespace => format!("in the namespace {namespace:?}"),
+            namespace => format!("in the namespace {}", quote(namespace)),
         };
-        format!("User {user:?} cannot {verb} resource {resource:?} in API group {:?} {place}", self.group)
+        let (user, resource, group) = (quote(user), quote(&resource), quote(&self.group));
+        format!("User {user} cannot {verb} resource {resource} in API group {group} {place}")
     }
 
     /// `pods/log`, or `pods`.

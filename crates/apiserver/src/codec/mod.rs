@@ -25,6 +25,7 @@ pub use yaml::{YamlError, to_yaml};
 use serde_json::{Value, json};
 
 use crate::schema::metadata;
+use crate::schema::text::quote;
 use crate::types::Types;
 
 /// Everything that could grow with a body is bounded here; its length is bounded by whoever received it.
@@ -76,7 +77,7 @@ pub enum BodyError {
     #[error("the object provided is unrecognized (must be of type {kind}): {why} ({summary})")]
     Unrecognized { kind: String, why: String, summary: String },
     /// It says what it is, and cannot be read as that.
-    #[error("{given} in version {version:?} cannot be handled as a {kind}: {why}")]
+    #[error("{given} in version {quoted} cannot be handled as a {kind}: {why}", quoted = quote(version))]
     Unreadable { given: String, version: String, kind: String, why: String },
 }
 
@@ -133,7 +134,8 @@ pub fn parse_yaml(bytes: &[u8]) -> Result<Value, YamlError> {
     yaml::read(bytes).map(|read| read.value)
 }
 
-/// Reads options that a request may come with. They are the same in every version.
+/// Reads options that a request may come with. They are the same in every version, and beside them nothing is known
+/// but a Status.
 pub fn decode_options(media: Media, bytes: &[u8], kind: &str) -> Result<Body, BodyError> {
     let types = Types::of_built_in("v1", kind);
     let expected = Expected { api_version: "v1", kind, types: types.as_ref() };
@@ -173,7 +175,7 @@ fn decode_json(text: &[u8], given: &[u8], expected: Expected<'_>) -> Result<Body
                 value = json!({});
             }
             let said = expected.said(&value, given)?;
-            expected.require(&said)?;
+            expected.require(&said, text)?;
             types.normalise(&mut value);
             Ok(Body { value, strict: parsed.strict })
         }
@@ -209,7 +211,7 @@ fn decode_protobuf(bytes: &[u8], expected: Expected<'_>) -> Result<Body, BodyErr
     let unrecognized = |error: ProtobufError| expected.unrecognized(&error.to_string(), bytes);
     let mut envelope = Envelope::read(bytes).map_err(unrecognized)?;
     let said = Said::of(&envelope.api_version, &envelope.kind, expected);
-    expected.require(&said)?;
+    expected.require(&said, b"{}")?;
     envelope.api_version.clone_from(&said.api_version);
     envelope.kind.clone_from(&said.kind);
     let object = expected.types.map(|types| envelope.object(types)).transpose();
@@ -272,7 +274,7 @@ impl Expected<'_> {
     }
 
     /// A built-in kind is read as what it says it is, so it must say what is expected.
-    fn require(&self, said: &Said) -> Result<(), BodyError> {
+    fn require(&self, said: &Said, text: &[u8]) -> Result<(), BodyError> {
         if said.kind == self.kind && said.api_version == self.api_version {
             return Ok(());
         }
@@ -280,12 +282,18 @@ impl Expected<'_> {
             Some((group, version)) => (version, group),
             None => (said.version(), ""),
         };
-        let is_known = is_registered(&said.api_version, &said.kind);
+        let is_known = match self.is_for_options() {
+            true => is_option(&said.api_version, &said.kind),
+            false => is_registered(&said.api_version, &said.kind),
+        };
         if is_known && said.kind == self.kind {
             // Of another version: the caller compares those.
             return Ok(());
         }
-        let why = if is_known {
+        let types = Types::of_built_in(&said.api_version, &said.kind).filter(|_| is_known);
+        let why = if let Some(Err(error)) = types.map(|types| parse_as(text, &types)) {
+            error.to_string()
+        } else if is_known {
             format!(
                 "converting ({}.{}) to ({}.{}): unknown conversion",
                 version,
@@ -295,13 +303,25 @@ impl Expected<'_> {
             )
         } else {
             let version = if group.is_empty() { version } else { &said.api_version };
-            format!("no kind {:?} is registered for version {version:?} in scheme {SCHEME:?}", said.kind)
+            format!(
+                "no kind {} is registered for version {} in scheme {SCHEME:?}",
+                quote(&said.kind),
+                quote(version)
+            )
         };
         Err(self.unreadable(said, &why))
     }
 
+    /// Options are read where no kinds are known.
+    fn is_for_options(&self) -> bool {
+        self.kind.ends_with("Options")
+    }
+
     /// The package that Go has the kind's own type in.
     fn package(&self) -> &str {
+        if self.is_for_options() {
+            return "v1";
+        }
         let group = self.api_version.split_once('/').map_or("core", |(group, _)| group);
         group.split('.').next().unwrap_or_default()
     }
@@ -318,7 +338,7 @@ impl Expected<'_> {
             Ok(said) => said,
             Err(error) => return error,
         };
-        if let Err(error) = self.require(&said) {
+        if let Err(error) = self.require(&said, text) {
             return error;
         }
         let why = error.map_or_else(String::new, |error| error.to_string());
@@ -352,6 +372,11 @@ fn is_registered(api_version: &str, kind: &str) -> bool {
         || of_list.is_some_and(is_there)
         || EVERYWHERE.contains(&kind)
         || (api_version, kind) == ("v1", "Status")
+}
+
+/// Whether this is known where options are read.
+fn is_option(api_version: &str, kind: &str) -> bool {
+    matches!(kind, "DeleteOptions" | "WatchEvent") || (api_version, kind) == ("v1", "Status")
 }
 
 /// What Go calls the type that it looks for an object's kind with.

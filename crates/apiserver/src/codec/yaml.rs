@@ -51,6 +51,7 @@ pub fn to_yaml(value: &Value) -> Result<String, YamlError> {
 }
 
 /// What the parser of Kubernetes says of a tab; for most of what is wrong, each parser has its own words.
+const TOO_MANY_ALIASES: &str = "document contains excessive aliasing";
 const NO_TAB: &str = "found character that cannot start any token";
 
 /// The text of an error and its line.
@@ -62,6 +63,9 @@ fn first_document(bytes: &[u8], duplicate_keys: DuplicateKeyPolicy) -> Result<No
         let text = error.without_snippet().to_string();
         let text = text.lines().next().unwrap_or_default();
         let text = text.rsplit_once(" at line ").map_or(text, |(text, _)| text);
+        if text.starts_with("alias ") {
+            return (TOO_MANY_ALIASES.to_owned(), line);
+        }
         let text = if text.starts_with("tabs disallowed") { NO_TAB } else { text };
         // The first line is not mentioned.
         let place = if line > 1 { format!("line {line}: ") } else { String::new() };

@@ -27,6 +27,13 @@ pub fn complete(definition: &mut Value) {
     if let Some(service) = service.filter(|service| service.is_object() && service["port"].is_null()) {
         service["port"] = 443.into();
     }
+    let stored = definition.pointer("/status/storedVersions").is_none_or(|stored| list(stored).is_empty());
+    if stored
+        && definition["status"].is_object()
+        && let Some(version) = storage_version(definition)
+    {
+        definition["status"]["storedVersions"] = json!([version]);
+    }
 }
 
 /// A new definition's status is what is known before anybody has looked at its names.

@@ -17,6 +17,7 @@ mod conversion;
 mod defaults;
 mod lifted;
 mod names;
+mod printed;
 mod rules;
 mod schema;
 mod spec;

@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::lifted::Part;
-use super::{columns, conversion, list, schema, text};
+use super::{columns, conversion, list, printed, schema, text};
 use crate::schema::{FieldError, names, text as print};
 
 /// The parts of a specification that stand once for all versions, where they are alike in all.
@@ -166,7 +166,7 @@ fn of_all_versions(spec: &Value, parts: &Parts<'_>) -> Vec<FieldError> {
     let versions = list(&spec["versions"]);
     let mut errors = Vec::new();
     let mut invalid = |detail: &str| {
-        errors.push(FieldError::invalid_printed("spec.versions", &printed(&spec["versions"], parts), detail));
+        errors.push(FieldError::invalid_printed("spec.versions", &printed::versions(spec, parts), detail));
     };
     let mut seen = HashSet::new();
     if !versions.iter().all(|version| seen.insert(text(&version["name"]))) {
@@ -176,31 +176,6 @@ fn of_all_versions(spec: &Value, parts: &Parts<'_>) -> Vec<FieldError> {
         invalid("must have exactly one version marked as storage version");
     }
     errors
-}
-
-/// The versions as the error shows them: every field, under its name in the server's own language.
-fn printed(versions: &Value, parts: &Parts<'_>) -> String {
-    let Some(versions) = versions.as_array() else { return "null".to_owned() };
-    let one = |(index, version): (usize, &Value)| -> Value {
-        let own = |part: &Part<'_>| part.of_version(index).cloned().unwrap_or_default();
-        json!({
-            "Name": text(&version["name"]), "Served": version["served"] == true,
-            "Storage": version["storage"] == true, "Deprecated": version["deprecated"] == true,
-            "DeprecationWarning": version["deprecationWarning"], "Schema": own(&parts.schema),
-            "Subresources": own(&parts.subresources), "AdditionalPrinterColumns": own(&parts.columns),
-            "SelectableFields": own(&parts.selectable),
-        })
-    };
-    let all: Vec<String> =
-        versions.iter().enumerate().map(one).map(|version| in_order(version.as_object())).collect();
-    format!("[{}]", all.join(","))
-}
-
-fn in_order(fields: Option<&Map<String, Value>>) -> String {
-    let fields = fields.into_iter().flatten();
-    let texts: Vec<String> =
-        fields.map(|(name, value)| format!("{}:{}", print::quote(name), print::json(value))).collect();
-    format!("{{{}}}", texts.join(","))
 }
 
 /// What is wrong with the form of names, be they asked for or accepted.

@@ -237,6 +237,6 @@ fn index(key: &str, length: usize) -> Result<usize, String> {
 }
 
 /// RFC 6901 section 4.
-fn unescape(segment: &str) -> String {
+pub(super) fn unescape(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
 }

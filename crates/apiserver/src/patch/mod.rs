@@ -7,11 +7,13 @@
 mod error;
 mod json;
 mod merge;
+mod order;
 mod strategic;
 
 pub use error::PatchError;
 pub use json::{json, json_unknown_fields};
 pub use merge::merge;
+pub(crate) use order::{sort_merged, sort_touched};
 pub use strategic::strategic;
 
 /// Everything that could grow with a patch is bounded here.

@@ -92,6 +92,14 @@ pub fn validate_update(object: &Value, old: &Value) -> Vec<FieldError> {
     errors
 }
 
+/// What is looked at whenever an object replaces `old`, before its kind is asked: the same metadata twice, by the
+/// rules for new objects and by those for changed ones. What breaks both is said twice.
+pub fn validate_replaced(object: &Value, old: &Value, namespaced: bool) -> Vec<FieldError> {
+    let mut errors = validate_named_by_path(object, namespaced);
+    errors.extend(validate_update(object, old));
+    errors
+}
+
 /// The metadata of an object inside another one.
 pub(super) fn validate_embedded(metadata: Option<&Value>, path: &str) -> Vec<FieldError> {
     let metadata = Metadata::of(metadata, path);

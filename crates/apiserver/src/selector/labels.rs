@@ -108,6 +108,8 @@ const SIGNS: [&str; 9] = ["==", "!=", "=", "!", ",", "(", ")", ">", "<"];
 const OPERATORS: &str = "in, notin, =, ==, !=, gt, lt";
 
 fn tokens(text: &str) -> Vec<Token<'_>> {
+    // A NUL is what a real server takes for the end.
+    let text = text.split('\0').next().unwrap_or_default();
     let mut tokens = Vec::new();
     let mut characters = text.char_indices().peekable();
     while let Some(&(start, character)) = characters.peek() {

@@ -4,6 +4,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -15,19 +16,21 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::tls::Tls;
+use super::{Bounds, Transport};
+use crate::auth::ClientCertificate;
 use crate::server::{LIMITS, Reached};
 
 /// What a connection needs to be served.
 pub(super) struct Connection {
-    pub(super) acceptor: TlsAcceptor,
-    pub(super) tls: Tls,
+    pub(super) transport: Transport,
+    pub(super) bounds: Bounds,
     pub(super) router: Router,
     /// Becomes true when the server stops.
     pub(super) stopped: watch::Receiver<bool>,
@@ -35,10 +38,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn run(mut self, stream: TcpStream) {
+    pub(super) async fn run(self, stream: TcpStream) {
         // A request is small, and an answer should not wait for more of it.
         let _ = stream.set_nodelay(true);
-        let stream = match timeout(LIMITS.handshake_time, self.acceptor.accept(stream)).await {
+        let (config, tls) = match &self.transport {
+            Transport::Plain => return self.converse(stream, None).await,
+            Transport::Tls(config) => (Arc::clone(config), None),
+            Transport::Identified(tls) => (Arc::clone(&tls.config), Some(tls.clone())),
+        };
+        let shaken = timeout(self.bounds.handshake_time, TlsAcceptor::from(config).accept(stream)).await;
+        let stream = match shaken {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!("TLS handshake: {error}"),
             Err(_) => {
@@ -46,7 +55,15 @@ impl Connection {
                 return tracing::debug!("TLS handshake: it took too long");
             }
         };
-        let certificate = self.tls.judge(stream.get_ref().1.peer_certificates());
+        let certificate = tls.and_then(|tls| tls.judge(stream.get_ref().1.peer_certificates()));
+        self.converse(stream, certificate).await;
+    }
+
+    async fn converse(
+        mut self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        certificate: Option<ClientCertificate>,
+    ) {
         let (router, uses, stopped) = (self.router, Arc::new(Uses::default()), self.stopped.clone());
         let counted = Arc::clone(&uses);
         let service = tower::service_fn(move |mut request: Request<Incoming>| {
@@ -57,12 +74,12 @@ impl Connection {
             let stopped = stopped.clone();
             async move { answer.await.map(|response| in_use(response, used, stopped)) }
         });
-        let builder = builder();
+        let builder = builder(&self.bounds);
         let mut serving =
             pin!(builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service)));
         let outcome = tokio::select! {
             outcome = serving.as_mut() => outcome,
-            () = ended(uses.idle(), &mut self.stopped) => {
+            () = ended(uses.idle(self.bounds.idle_time), &mut self.stopped) => {
                 serving.as_mut().graceful_shutdown();
                 serving.await
             }
@@ -83,21 +100,21 @@ async fn ended(idle: impl Future<Output = ()>, stopped: &mut watch::Receiver<boo
     }
 }
 
-fn builder() -> Builder<TokioExecutor> {
+fn builder(bounds: &Bounds) -> Builder<TokioExecutor> {
     let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(LIMITS.idle_time)
-        .max_buf_size(LIMITS.head_bytes);
+        .header_read_timeout(bounds.idle_time)
+        .max_buf_size(bounds.head_bytes);
     builder
         .http2()
         .timer(TokioTimer::new())
-        .max_header_list_size(u32::try_from(LIMITS.head_bytes).unwrap_or(u32::MAX))
+        .max_header_list_size(u32::try_from(bounds.head_bytes).unwrap_or(u32::MAX))
         .max_concurrent_streams(LIMITS.streams)
         .keep_alive_interval(LIMITS.ping_every)
         .keep_alive_timeout(LIMITS.ping_time);
-    builder
+    if bounds.has_http2 { builder } else { builder.http1_only() }
 }
 
 /// How many requests there are on a connection.
@@ -112,12 +129,12 @@ struct Use(Arc<Uses>);
 
 impl Uses {
     /// Ready when there has been no request for as long as that is allowed.
-    async fn idle(&self) {
+    async fn idle(&self, idle_time: Duration) {
         loop {
             let changed = self.changed.notified();
             if self.count.load(Ordering::Acquire) > 0 {
                 changed.await;
-            } else if timeout(LIMITS.idle_time, changed).await.is_err() {
+            } else if timeout(idle_time, changed).await.is_err() {
                 return;
             }
         }

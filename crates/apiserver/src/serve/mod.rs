@@ -15,10 +15,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use rustls::ServerConfig;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
 
 use crate::server::{LIMITS, Reached};
 pub use authority::{Authority, Pair, ServerNames};
@@ -27,10 +27,60 @@ pub use files::FileError;
 pub use kubeconfig::kubeconfig;
 pub use tls::{Tls, TlsError};
 
-/// Serves until told to stop. Then watches end, and the requests that are there come to their end.
+/// What is between a client and the router.
+#[derive(Debug, Clone)]
+pub enum Transport {
+    Plain,
+    Tls(Arc<ServerConfig>),
+    /// Clients may identify themselves by certificates.
+    Identified(Tls),
+}
+
+/// What connections may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// At one time; further ones wait in the queue of the operating system.
+    pub connections: usize,
+    /// From a connection to the end of its TLS handshake; then it is closed.
+    pub handshake_time: Duration,
+    /// How long a connection may be without a request, or without the whole head of one; then it is closed.
+    pub idle_time: Duration,
+    /// Length of a request's head. 431.
+    pub head_bytes: usize,
+    /// How long requests may go on when the server ends; then their connections are closed.
+    pub closing_time: Duration,
+    /// Whether HTTP/2 is spoken besides HTTP/1.1.
+    pub has_http2: bool,
+}
+
+impl Default for Bounds {
+    /// Those of an API server.
+    fn default() -> Bounds {
+        Bounds {
+            connections: LIMITS.connections,
+            handshake_time: LIMITS.handshake_time,
+            idle_time: LIMITS.idle_time,
+            head_bytes: LIMITS.head_bytes,
+            closing_time: LIMITS.closing_time,
+            has_http2: true,
+        }
+    }
+}
+
+/// Serves an API until told to stop.
 pub async fn serve(listener: TcpListener, tls: &Tls, router: Router, stop: impl Future<Output = ()>) {
-    let acceptor = TlsAcceptor::from(Arc::clone(&tls.config));
-    let places = Arc::new(Semaphore::new(LIMITS.connections));
+    serve_on(listener, Transport::Identified(tls.clone()), Bounds::default(), router, stop).await;
+}
+
+/// Serves until told to stop. Then watches end, and the requests that are there come to their end.
+pub async fn serve_on(
+    listener: TcpListener,
+    transport: Transport,
+    bounds: Bounds,
+    router: Router,
+    stop: impl Future<Output = ()>,
+) {
+    let places = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, stopped) = watch::channel(false);
     let mut stop = std::pin::pin!(stop);
     loop {
@@ -39,14 +89,13 @@ pub async fn serve(listener: TcpListener, tls: &Tls, router: Router, stop: impl 
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, place)) = accepted else { continue };
-        let (acceptor, tls) = (acceptor.clone(), tls.clone());
-        let (router, stopped) = (router.clone(), stopped.clone());
-        tokio::spawn(Connection { acceptor, tls, router, stopped, place }.run(stream));
+        let (transport, router, stopped) = (transport.clone(), router.clone(), stopped.clone());
+        tokio::spawn(Connection { transport, bounds, router, stopped, place }.run(stream));
     }
     drop(listener);
     stopping.send_replace(true);
-    let all = u32::try_from(LIMITS.connections).unwrap_or(u32::MAX);
-    if timeout(LIMITS.closing_time, places.acquire_many(all)).await.is_err() {
+    let all = u32::try_from(bounds.connections).unwrap_or(u32::MAX);
+    if timeout(bounds.closing_time, places.acquire_many(all)).await.is_err() {
         tracing::info!("some requests were still going on when the server ended");
     }
 }

@@ -202,6 +202,22 @@ impl Asked {
         }
     }
 
+    /// Whether the kind judges an object that replaces another as if it were new, too. What is wrong with its metadata
+    /// is found once more then.
+    fn judges_as_new(&self) -> bool {
+        let plural = match self.served.built_in_name() {
+            Some(("", plural)) if self.subresource.is_none() => plural,
+            _ => "",
+        };
+        matches!(plural, "configmaps" | "secrets" | "namespaces" | "endpoints" | "serviceaccounts" | "nodes")
+    }
+
+    /// Finalizers that a built-in kind does not take.
+    fn strays(&self, object: &Value) -> Vec<FieldError> {
+        let strays = metadata::validate_finalizers(object);
+        if self.judges_as_new() { [strays.clone(), strays].concat() } else { strays }
+    }
+
     /// What is odd about an object that is accepted.
     fn kind_warnings(&self, object: &Value, old: Option<&Value>) -> Vec<String> {
         if self.served.is_definition() {
@@ -300,16 +316,20 @@ impl Server {
         };
         let mut prepared = Prepared { warnings: asked.kind_warnings(object, Some(old)), taken };
         let is_built_in = asked.served.schema.is_none() && !asked.served.is_definition();
-        outcome.map_err(|refusal| asked.refused(object, twice(refusal, object, old)))?;
-        let mut errors = Vec::new();
-        if is_built_in {
-            errors.extend(metadata::validate_update(object, old));
-        }
+        let mut errors = metadata::validate_replaced(object, old, asked.served.resource.is_namespaced);
+        let strays = if is_built_in { asked.strays(object) } else { Vec::new() };
+        outcome.map_err(|refusal| asked.refused(object, after(&errors, with(refusal, &strays))))?;
         match asked.served.built_in_name() {
             Some(name) if has_rules_of_its_own(name) && asked.subresource.is_none() => {}
             Some(("", "services")) => {}
-            _ => errors.extend(metadata::validate_update(object, old)),
+            _ => {
+                errors.extend(metadata::validate_update(object, old));
+                if asked.judges_as_new() {
+                    errors.extend(metadata::validate(object, asked.served.resource.is_namespaced));
+                }
+            }
         }
+        errors.extend(strays);
         errors.extend(asked.kind_errors(object, Some(old)));
         if asked.served.is_definition() {
             errors.extend(asked.completed_definition(object, Some(old)));
@@ -380,14 +400,9 @@ fn with(refusal: kinds::Refusal, more: &[FieldError]) -> kinds::Refusal {
     }
 }
 
-/// A real API server judges the metadata of a changed built-in object twice, and says so.
-fn twice(refusal: kinds::Refusal, object: &Value, old: &Value) -> kinds::Refusal {
+fn after(more: &[FieldError], refusal: kinds::Refusal) -> kinds::Refusal {
     match refusal {
-        kinds::Refusal::Invalid(errors) => {
-            let mut all = metadata::validate_update(object, old);
-            all.extend(errors);
-            kinds::Refusal::Invalid(all)
-        }
+        kinds::Refusal::Invalid(errors) => kinds::Refusal::Invalid([more, &errors].concat()),
         other => other,
     }
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::catalog::Served;
 use super::request::Asked;
 use crate::kinds;
+use crate::schema::text::quote;
 use crate::selector::{FieldSelector, LabelSelector};
 use crate::status::Refusal;
 
@@ -168,7 +169,10 @@ pub(super) fn unsupported(served: &Served, field: &str) -> Refusal {
     Refusal::bad_request(if has_own {
         format!("field label not supported: {field}")
     } else {
-        format!("{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"")
+        format!(
+            "{} is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
+            quote(field)
+        )
     })
 }
 

@@ -28,12 +28,12 @@ pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) 
     let arrived = Instant::now();
     let (parts, body) = request.into_parts();
     let query = request::query(&parts);
+    let accept = respond::accepted(&parts.headers);
     let wanted = Attributes::of(&parts.method, parts.uri.path(), &query);
     let is_served = server.is_served(&wanted);
     let entered = server.traffic.entered(&wanted);
-    let is_yaml = respond::is_yaml(&parts.headers);
     let answered = server.admitted(parts, body, &wanted, &query).await;
-    let response = answered.unwrap_or_else(|refusal| respond::refusal(&refusal, is_yaml));
+    let response = answered.unwrap_or_else(|refusal| respond::refusal(&refusal, &accept));
     server.traffic.metrics.count(&wanted, is_served, response.status().as_u16(), arrived.elapsed());
     traffic::guarded(response, entered)
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::objects::{Found, Unwritten, count_generation};
 use super::request::{Asked, FieldValidation};
 use super::{names, timestamp};
-use crate::kinds::rbac;
+use crate::schema::text::quote;
 use crate::schema::{FieldError, metadata};
 use crate::status::{Reason, Refusal, Target};
 
@@ -31,7 +31,12 @@ impl Asked {
             let message = format!(
                 "the API version in the data ({given}) does not match the expected API version ({api_version})"
             );
-            return Err(Refusal::bad_request(message));
+            let mut refusal = Refusal::bad_request(message);
+            if self.served.custom.is_some() {
+                let given = given.to_owned();
+                refusal.warnings = self.pruned(&mut object, &given)?.into();
+            }
+            return Err(refusal);
         }
         if object["kind"] != kind.as_str() {
             let given = object["kind"].as_str().unwrap_or_default();
@@ -55,35 +60,57 @@ impl Asked {
         Ok(object)
     }
 
-    /// Takes away what the schema does not know; the warnings say what.
-    pub(super) fn pruned(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
+    /// Takes away what the schema of this version does not know; the warnings say what.
+    pub(super) fn pruned(&self, object: &mut Value, api_version: &str) -> Result<Vec<String>, Refusal> {
         let mut unknown = self.strict.clone();
-        if let Some(schema) = &self.served.schema {
-            unknown.extend(schema.prune(object).iter().map(ToString::to_string));
-        }
+        unknown.extend(self.unknown_fields(object, api_version));
         match self.field_validation() {
             FieldValidation::Strict if !unknown.is_empty() => {
                 let resource = &self.served.resource;
                 let message = format!(
-                    "{0} in version \"{1}\" cannot be handled as a {0}: strict decoding error: {2}",
+                    "{0} in version {1} cannot be handled as a {0}: strict decoding error: {2}",
                     resource.kind,
-                    resource.version,
+                    quote(version_of(api_version)),
                     unknown.join(", ")
                 );
                 Err(Refusal::bad_request(message))
             }
-            FieldValidation::Warn => {
-                let line = |text: &String| text.rsplit("\n  ").next().unwrap_or_default().to_owned();
-                Ok(unknown.iter().map(line).collect())
+            _ => Ok(self.warnings_of(&unknown)),
+        }
+    }
+
+    /// What a client is told that did not ask to be refused.
+    pub(super) fn warnings_of(&self, unknown: &[String]) -> Vec<String> {
+        let line = |text: &String| text.rsplit("\n  ").next().unwrap_or_default().to_owned();
+        match self.field_validation() {
+            FieldValidation::Warn => unknown.iter().map(line).collect(),
+            FieldValidation::Strict | FieldValidation::Ignore => Vec::new(),
+        }
+    }
+
+    /// Takes away what a custom resource of this version does not have. What is said to be of a version that there is
+    /// not has nothing.
+    pub(super) fn unknown_fields(&self, object: &mut Value, api_version: &str) -> Vec<String> {
+        let Some(custom) = &self.served.custom else { return Vec::new() };
+        let (resource, version) = (&self.served.resource, version_of(api_version));
+        // What says that it is something else is let be.
+        let is_of_kind = object["kind"] == resource.kind.as_str();
+        if !is_of_kind || api_version.split_once('/').is_none_or(|(group, _)| group != resource.group) {
+            return Vec::new();
+        }
+        match custom.versions.iter().find(|it| version_of(&it.api_version) == version) {
+            Some(version) => version.schema.prune(object).iter().map(ToString::to_string).collect(),
+            None => {
+                let fields = object.as_object().into_iter().flatten().map(|(name, _)| name.as_str());
+                unknown_at_top(fields.filter(|name| *name != "metadata"))
             }
-            FieldValidation::Strict | FieldValidation::Ignore => Ok(Vec::new()),
         }
     }
 
     /// An object as it was sent, written out: what its kind does not know is gone, what it leaves open is filled in.
     /// The warnings say what was wrong about it.
     pub(super) fn understood(&self, object: &mut Value) -> Result<Vec<String>, Refusal> {
-        let warnings = self.pruned(object)?;
+        let warnings = self.pruned(object, &self.served.api_version)?;
         self.defaulted(object)?;
         Ok(warnings)
     }
@@ -100,14 +127,6 @@ impl Asked {
         }
         drop_repeated_owners(object);
         Ok(())
-    }
-
-    /// A change of something that does not say which it is.
-    pub(super) fn nameless(&self) -> Refusal {
-        let wanted = self.target().name;
-        Refusal::bad_request(format!(
-            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
-        ))
     }
 
     /// Whether an object may be meant by this path at all.
@@ -219,7 +238,7 @@ impl Asked {
             return Ok(());
         }
         let version: u64 = given.parse().map_err(|_| {
-            let message = format!("strconv.ParseUint: parsing {given:?}: invalid syntax");
+            let message = format!("strconv.ParseUint: parsing {}: invalid syntax", quote(given));
             Refusal::new(500, Reason::None, message)
         })?;
         if version == old.revision { Ok(()) } else { Err(self.was_changed().into()) }
@@ -231,28 +250,37 @@ impl Asked {
         let there = there.as_str().unwrap_or_default();
         let why =
             format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {there}");
+        let key = self.registry_key();
+        let why = format!(
+            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: {why}"
+        );
         Err(Refusal::conflict(self.target(), &why))
     }
 
-    /// Nothing is there, so the client cannot mean a certain object.
-    pub(super) fn require_no_uid(&self, new: &Value) -> Result<(), Refusal> {
-        let Some(wanted) = new["metadata"]["uid"].as_str().filter(|wanted| !wanted.is_empty()) else {
-            return Ok(());
+    /// Where a real API server keeps the object, which some of its messages say.
+    fn registry_key(&self) -> String {
+        let resource = &self.served.resource;
+        let kept = match (&self.served.custom, resource.plural.as_str()) {
+            (Some(_), plural) => format!("{}/{plural}", resource.group),
+            (None, "services") => "services/specs".to_owned(),
+            (None, "endpoints") => "services/endpoints".to_owned(),
+            (None, "nodes") => "minions".to_owned(),
+            (None, "replicationcontrollers") => "controllers".to_owned(),
+            (None, "ingresses") => "ingress".to_owned(),
+            (None, "customresourcedefinitions") => format!("{}/{}", resource.group, resource.plural),
+            (None, plural) => plural.to_owned(),
         };
-        let folder = match (self.served.resource.group.as_str(), self.served.resource.plural.as_str()) {
-            ("", "services") => "/registry/services/specs".to_owned(),
-            ("", "endpoints") => "/registry/services/endpoints".to_owned(),
-            // Of these the real server says no more.
-            (rbac::GROUP, "rolebindings") => "/rolebindings".to_owned(),
-            (_, plural) => format!("/registry/{plural}"),
-        };
-        let place = self.namespace.iter().map(String::as_str).chain([self.target().name]);
-        let key = place.fold(folder, |key, part| format!("{key}/{part}"));
-        let why = format!(
-            "StorageError: invalid object, Code: 4, Key: {key}, ResourceVersion: 0, AdditionalErrorMsg: \
-             Precondition failed: UID in precondition: {wanted}, UID in object meta: "
-        );
-        Err(Refusal::conflict(self.target(), &why))
+        let namespace = self.namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
+        // Of these the real server says no more.
+        let root = if kept == "rolebindings" { "" } else { "/registry" };
+        format!("{root}/{kept}/{namespace}{}", self.target().name)
+    }
+
+    pub(super) fn no_name(&self) -> Refusal {
+        let wanted = self.target().name;
+        Refusal::bad_request(format!(
+            "the name of the object ({wanted} based on URL) was undeterminable: name must be provided"
+        ))
     }
 
     pub(super) fn was_changed(&self) -> Refusal {
@@ -260,6 +288,17 @@ impl Asked {
             "the object has been modified; please apply your changes to the latest version and try again";
         Refusal::conflict(self.target(), why)
     }
+}
+
+fn version_of(api_version: &str) -> &str {
+    api_version.rsplit('/').next().unwrap_or_default()
+}
+
+/// Fields of an object that nothing is known of, beside what it is.
+pub(super) fn unknown_at_top<'a>(fields: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut fields: Vec<&str> = fields.filter(|name| !matches!(*name, "apiVersion" | "kind")).collect();
+    fields.sort_unstable();
+    fields.into_iter().map(|name| format!("unknown field {}", quote(name))).collect()
 }
 
 fn drop_nulls(object: &mut Value) {

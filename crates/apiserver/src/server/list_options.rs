@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use super::request::Asked;
 use crate::resource::Verb;
 use crate::schema::FieldError;
+use crate::schema::text::quote;
 use crate::status::{Refusal, Target};
 
 const EXACT: &str = "Exact";
@@ -118,7 +119,7 @@ impl Token {
         let value: Value = crate::codec::parse(&bytes).map_err(|error| invalid(&error.to_string()))?.value;
         let said = value["v"].as_str().unwrap_or_default();
         if said != TOKEN_VERSION {
-            return Err(invalid(&format!("server does not recognize this encoded version {said:?}")));
+            return Err(invalid(&format!("server does not recognize this encoded version {}", quote(said))));
         }
         let revision = value["rv"].as_i64().filter(|revision| *revision != 0);
         let revision = revision.ok_or_else(|| {
@@ -210,14 +211,15 @@ fn refuse(errors: &[FieldError]) -> Result<(), Refusal> {
 /// A version that a client names; `Err` says what is wrong with it.
 fn revision(text: &str) -> Result<u64, String> {
     let why = |kind| {
-        format!("resourceVersion: Invalid value: {text:?}: strconv.ParseUint: parsing {text:?}: {kind}")
+        let text = quote(text);
+        format!("resourceVersion: Invalid value: {text}: strconv.ParseUint: parsing {text}: {kind}")
     };
     number(text).map_err(why)
 }
 
 pub(super) fn integer(asked: &Asked, name: &str) -> Result<Option<i64>, Refusal> {
     let Some(text) = asked.parameter(name) else { return Ok(None) };
-    let why = |kind| Refusal::bad_request(format!("strconv.ParseInt: parsing {text:?}: {kind}"));
+    let why = |kind| Refusal::bad_request(format!("strconv.ParseInt: parsing {}: {kind}", quote(text)));
     number(text).map(Some).map_err(why)
 }
 

@@ -292,8 +292,8 @@ impl Server {
 }
 
 async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
-    let is_yaml = respond::is_yaml(request.headers());
-    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal, is_yaml))
+    let accept = respond::accepted(request.headers());
+    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal, &accept))
 }
 
 /// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.

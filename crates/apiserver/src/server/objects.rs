@@ -182,7 +182,7 @@ impl Server {
         let mut new = asked.decoded(body)?;
         let warnings = asked.understood(&mut new)?;
         if new["metadata"]["name"].as_str().is_none_or(str::is_empty) {
-            return Err(asked.nameless());
+            return Err(asked.no_name());
         }
         asked.fits_path(&new)?;
         let mut attempts = Attempts::new();
@@ -205,7 +205,7 @@ impl Server {
         let (mut new, warnings) = (new.clone(), warnings.to_vec());
         match self.find(asked).await? {
             None if behaviour.creates_on_update => {
-                asked.require_no_uid(&new)?;
+                asked.require_same(&new["metadata"]["uid"], &Value::Null, "UID")?;
                 if let Some(metadata) = new["metadata"].as_object_mut() {
                     metadata.remove("resourceVersion");
                 }
@@ -369,9 +369,8 @@ pub(super) fn stored(object: &Value, served: &Served) -> Result<Vec<u8>, Refusal
     };
     if bytes.len() > LIMITS.object_bytes {
         Reached::ObjectBytes.count();
-        let message =
-            format!("the object is too large: {} bytes, at most {}", bytes.len(), LIMITS.object_bytes);
-        return Err(Refusal::new(413, Reason::RequestEntityTooLarge, message));
+        // In the words that clients of a real server know.
+        return Err(Refusal::unclassified("etcdserver: request is too large"));
     }
     Ok(bytes)
 }

@@ -7,6 +7,7 @@ use super::request::{Asked, bytes, unsupported_media};
 use crate::codec::{self, Media};
 use crate::resource::Verb;
 use crate::schema::FieldError;
+use crate::schema::text::is_printable;
 use crate::status::{Refusal, Target};
 
 const POLICIES: [&str; 3] = ["Foreground", "Background", "Orphan"];
@@ -40,7 +41,7 @@ impl Asked {
         if manager.len() > MANAGER_BYTES {
             errors.push(FieldError::too_long("fieldManager", MANAGER_BYTES as i64));
         }
-        if let Some((index, letter)) = manager.char_indices().find(|(_, letter)| letter.is_control()) {
+        for (index, letter) in manager.char_indices().filter(|(_, letter)| !is_printable(*letter)) {
             let detail = format!("invalid character U+{:04X} (at position {index})", u32::from(letter));
             errors.push(FieldError::invalid_text("fieldManager", manager, &detail));
         }

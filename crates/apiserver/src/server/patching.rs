@@ -3,10 +3,10 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::Server;
 use super::objects::{Attempts, Found, Unwritten, Written};
 use super::patched::Patched;
 use super::request::Asked;
+use super::{Server, scale};
 use crate::apply::{ApplyError, uid_mismatch_message};
 use crate::patch::{self, PatchError};
 use crate::status::{Reason, Refusal};
@@ -38,7 +38,8 @@ impl Server {
         };
         let how = match media {
             "application/strategic-merge-patch+json" => Patched::Strategically(body),
-            _ => Patched::Text,
+            "application/json-patch+json" => Patched::ByOperations(body),
+            _ => Patched::Merged(body),
         };
         let object = patched.map_err(|error| asked.refused_patch(&error))?;
         let (asked, new) = asked.patched(object, how)?;
@@ -63,7 +64,7 @@ impl Server {
         let force = asked.parameter("force") == Some("true");
         let live = found.as_ref().map(|found| &found.object);
         let applied = asked.field_owner().apply(live, config, manager, force, Utc::now());
-        let mut object = applied.map_err(|error| asked.refused_apply(&error))?;
+        let mut object = applied.map_err(|error| asked.refused_apply(error))?;
         for field in ["resourceVersion", "uid"] {
             // Whom the fields belong to says nothing of these, and the client meant them.
             if found.is_some() && metadata[field].is_string() {
@@ -83,8 +84,6 @@ impl Server {
                 object["metadata"]["name"] = target.name.into();
                 if let Some(metadata) = object["metadata"].as_object_mut() {
                     metadata.remove("selfLink");
-                }
-                if let Some(metadata) = object["metadata"].as_object_mut() {
                     metadata.remove("resourceVersion");
                 }
                 self.store_new(asked, object, Vec::new()).await
@@ -132,7 +131,13 @@ impl Asked {
         Refusal::new(error.code(), reason, error.to_string())
     }
 
-    fn refused_apply(&self, error: &ApplyError) -> Refusal {
+    fn refused_apply(&self, error: ApplyError) -> Refusal {
+        let error = match error {
+            ApplyError::Conflicts(conflicts) if self.is_scale() => {
+                ApplyError::Conflicts(scale::conflicts(conflicts))
+            }
+            error => error,
+        };
         let reason = match error.reason() {
             "Conflict" => Reason::Conflict,
             "Invalid" => Reason::Invalid,

@@ -14,6 +14,7 @@ use crate::auth::Identity;
 use crate::codec::{self, Answer, Expected, Media, Shape};
 use crate::path::ResourcePath;
 use crate::resource::Verb;
+use crate::schema::text::quote;
 use crate::selector::{FieldRequirement, FieldSelector, LabelSelector};
 use crate::status::{Reason, Refusal, Target};
 use crate::table::IncludeObject;
@@ -159,13 +160,13 @@ impl Asked {
 
     /// YAML is not streamed.
     pub(super) fn check_stream(&self) -> Result<(), Refusal> {
-        match self.answer.is_yaml {
-            true => Err(not_acceptable(format!(
-                "only the following media types are accepted: {};stream=watch, {};stream=watch",
-                MEDIA[0], MEDIA[2]
-            ))),
-            false => Ok(()),
+        if !self.answer.is_yaml {
+            return Ok(());
         }
+        Err(not_acceptable(format!(
+            "only the following media types are accepted: {};stream=watch, {};stream=watch",
+            MEDIA[0], MEDIA[2]
+        )))
     }
 
     /// Of a list there is no metadata of an object, and of an object none of a list. This is found when the answer is
@@ -175,8 +176,9 @@ impl Asked {
         if matches!(self.answer.shape, Shape::Table(_)) && !matches!(include, "Metadata" | "Object" | "None")
         {
             return Err(Refusal::bad_request(format!(
-                "Unable to convert to Table as requested: includeObject: Invalid value: {include:?}: must be \
-                 'Metadata', 'Object', 'None', or empty"
+                "Unable to convert to Table as requested: includeObject: Invalid value: {}: must be \
+                 'Metadata', 'Object', 'None', or empty",
+                quote(include)
             )));
         }
         let Shape::Metadata { of_list, .. } = self.answer.shape else { return Ok(()) };

@@ -11,24 +11,20 @@ use super::list::List;
 use super::objects::Written;
 use super::request::Asked;
 use super::timestamp_secs;
-use crate::codec::{self, Shape};
+use crate::codec::{self, Answer, Shape};
 use crate::status::Refusal;
 use crate::table;
 
 const JSON: &str = "application/json";
 const YAML: &str = "application/yaml";
 
-/// Whether a client wants to be refused in YAML. Of other shapes that it may accept there are none of a refusal.
-pub(super) fn is_yaml(headers: &HeaderMap) -> bool {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    codec::Answer::of(accept).is_some_and(|answer| answer.is_yaml && answer.shape == Shape::Object)
-}
-
-pub(super) fn refusal(refusal: &Refusal, is_yaml: bool) -> Response {
-    let status = refusal.to_json();
-    let mut response = match codec::to_yaml(&status) {
-        Ok(text) if is_yaml => respond(Body::from(text), refusal.code, YAML, &refusal.warnings),
-        _ => json(&status, refusal.code, &refusal.warnings),
+/// A refusal, for a client that accepts this.
+pub(super) fn refusal(refusal: &Refusal, accept: &str) -> Response {
+    let (body, code, warnings) = (refusal.to_json(), refusal.code, &refusal.warnings);
+    let wants_yaml = Answer::of(accept) == Some(Answer { shape: Shape::Object, is_yaml: true });
+    let mut response = match codec::to_yaml(&body) {
+        Ok(text) if wants_yaml => respond(Body::from(text), code, YAML, warnings),
+        _ => json(&body, code, warnings),
     };
     if refusal.code == 429 || refusal.details.contains_key("retryAfterSeconds") {
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
@@ -41,6 +37,12 @@ pub(super) fn no_such_page() -> Response {
     let mut response = respond(Body::from("404 page not found\n"), 404, "text/plain; charset=utf-8", &[]);
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
+}
+
+/// What a client accepts.
+pub(super) fn accepted(headers: &HeaderMap) -> String {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.unwrap_or_default().to_owned()
 }
 
 pub(super) fn object(asked: &Asked, object: &Value) -> Response {

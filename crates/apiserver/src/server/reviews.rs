@@ -50,7 +50,7 @@ impl Server {
         body: Value,
     ) -> Result<Written, Refusal> {
         let mut review = asked.decoded(body)?;
-        let warnings = asked.pruned(&mut review)?;
+        let warnings = asked.pruned(&mut review, &asked.served.api_version)?;
         if let Some(fields) = review.as_object_mut() {
             fields.retain(|field, _| matches!(&**field, "apiVersion" | "kind" | "metadata" | "spec"));
             fields.entry("spec").or_insert_with(|| json!({}));

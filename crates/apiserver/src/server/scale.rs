@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 use super::Server;
 use super::catalog::Served;
 use super::objects::{Found, Written};
+use super::patched::in_go;
 use super::request::Asked;
+use crate::apply::{Conflict, FieldPath, Operation, Step};
 use crate::patch;
 use crate::schema::FieldError;
 use crate::status::{Refusal, Target};
@@ -50,21 +52,68 @@ impl ScalePaths {
     fn errors(&self, object: &Value) -> Vec<FieldError> {
         let mut errors = Vec::new();
         for pointer in [&self.spec, &self.status] {
-            let Some(value) = object.pointer(pointer) else { continue };
             let field = pointer.replace('/', ".");
-            match value.as_i64() {
-                Some(number) if number < 0 => {
-                    errors.push(FieldError::invalid(field, value, "should be a non-negative integer"));
+            match number_at(object, &field) {
+                Err(detail) => errors.push(FieldError::invalid(field, &0.into(), &detail)),
+                Ok(number) if number < 0 => {
+                    let detail = "should be a non-negative integer";
+                    errors.push(FieldError::invalid(field, &number.into(), detail));
                 }
-                Some(number) if number > i64::from(i32::MAX) => {
+                Ok(number) if number > i64::from(i32::MAX) => {
                     let detail = format!("should be less than or equal to {}", i32::MAX);
-                    errors.push(FieldError::invalid(field, value, &detail));
+                    errors.push(FieldError::invalid(field, &number.into(), &detail));
                 }
-                _ => {}
+                Ok(_) => {}
             }
         }
         errors
     }
+}
+
+/// The number that a path such as `.spec.replicas` leads to, none being 0; or what is in its place, or on the way.
+fn number_at(object: &Value, path: &str) -> Result<i64, String> {
+    let wrong = |path: &str, found: &Value, wanted: &str| {
+        let (found, kind) = (in_go(found), go_type(found));
+        Err(format!("{path} accessor error: {found} is of the type {kind}, expected {wanted}"))
+    };
+    let mut here = object;
+    let ends = path.match_indices('.').map(|(start, _)| start).skip(1).chain([path.len()]);
+    for (name, end) in path.split('.').skip(1).zip(ends) {
+        match here {
+            Value::Null => return Ok(0),
+            Value::Object(fields) => match fields.get(name) {
+                Some(field) => here = field,
+                None => return Ok(0),
+            },
+            found => return wrong(&path[..end], found, "map[string]interface{}"),
+        }
+    }
+    here.as_i64().map_or_else(|| wrong(path, here, "int64"), Ok)
+}
+
+/// What Go calls the type of a value that it knows nothing else of.
+fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_i64() => "int64",
+        Value::Number(_) => "float64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
+/// Conflicts over an object, as those over the Scale that is a view of it.
+pub(super) fn conflicts(conflicts: Vec<Conflict>) -> Vec<Conflict> {
+    let path = FieldPath(["spec", "replicas"].map(|name| Step::Field(name.to_owned())).into());
+    let told = conflicts.into_iter().map(|mut conflict| {
+        if conflict.manager.operation == Operation::Update {
+            conflict.manager.api_version = API_VERSION.to_owned();
+        }
+        Conflict { path: path.clone(), ..conflict }
+    });
+    told.collect()
 }
 
 impl Served {
@@ -80,14 +129,6 @@ impl Served {
 impl Asked {
     pub(super) fn is_scale(&self) -> bool {
         self.subresource.as_deref() == Some("scale")
-    }
-
-    /// Where a real API server keeps the object, which some of its messages say.
-    fn registry_key(&self) -> String {
-        let resource = &self.served.resource;
-        let group = self.served.custom.as_ref().map(|_| format!("{}/", resource.group)).unwrap_or_default();
-        let namespace = self.namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
-        format!("/registry/{group}{}/{namespace}{}", resource.plural, self.target().name)
     }
 
     fn scale_paths(&self) -> Result<&ScalePaths, Refusal> {
@@ -163,16 +204,8 @@ impl Server {
             let target = Target { group: "autoscaling", resource: "scales", name };
             return Err(Refusal::invalid("Scale", target, &[error]));
         }
-        let uid = &scale["metadata"]["uid"];
-        if uid.as_str().is_some_and(|uid| !uid.is_empty()) && *uid != object["metadata"]["uid"] {
-            let text = |uid: &Value| uid.as_str().unwrap_or_default().to_owned();
-            let (wanted, there) = (text(uid), text(&object["metadata"]["uid"]));
-            let why = format!(
-                "StorageError: invalid object, Code: 4, Key: {}, ResourceVersion: 0, AdditionalErrorMsg: Precondition \
-                 failed: UID in precondition: {wanted}, UID in object meta: {there}",
-                asked.registry_key()
-            );
-            return Err(Refusal::conflict(asked.target(), &why));
+        if scale["metadata"]["uid"] != "" {
+            asked.require_same(&scale["metadata"]["uid"], &object["metadata"]["uid"], "UID")?;
         }
         let mut new = object.clone();
         set(&mut new, &paths.spec, replicas.into());

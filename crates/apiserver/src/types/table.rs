@@ -1,7 +1,9 @@
 //! The built-in kinds, read from the table beside this file.
 //! Only shapes: what their values mean is no concern of this crate.
 
-use super::{Arena, Atom, Builder, Field, Form, Identity, MapOf, PatchRule, Presence, Scalar, TypeId, Types};
+use super::{
+    Arena, Atom, Builder, Field, Form, Identity, MapOf, PatchRule, Presence, Scalar, TypeId, Typed, Types,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
@@ -80,17 +82,29 @@ fn normalise(arena: &Arena, id: TypeId, value: &mut Value, emptiness: Emptiness)
             if map.name.is_some() {
                 normalise_struct(map, fields, emptiness);
             }
+            if atom.form == Form::Map {
+                fields.sort_keys();
+                fill(arena, map.element, fields.values_mut());
+            }
             for (name, field) in fields {
                 normalise(arena, map.field(name), field, emptiness);
             }
         }
         Value::Array(items) => {
             let Some(list) = &atom.list else { return };
+            fill(arena, list.element, items.iter_mut());
             for item in items {
                 normalise(arena, list.element, item, emptiness);
             }
         }
         _ => {}
+    }
+}
+
+/// Something has to be in its place of what was given as null.
+fn fill<'a>(arena: &Arena, id: TypeId, values: impl Iterator<Item = &'a mut Value>) {
+    for value in values.filter(|value| value.is_null()) {
+        *value = Typed { arena, id }.zero();
     }
 }
 

@@ -1,8 +1,11 @@
 //! The command line: what can be asked, and how each question exits.
 
+mod admit;
 mod apiserver;
+mod controller;
 mod convert;
 pub mod documents;
+mod go_flags;
 mod input;
 mod kinds;
 mod manifests;
@@ -63,6 +66,14 @@ enum Command {
         Each needs spec.clusterIPs, which an API server fills in: they decide the address family.\n\
         Exit codes: 0 planned, 1 the controller would refuse the configuration, 2 the input cannot be used.")]
     Plan(plan::PlanArgs),
+    /// Answer an AdmissionReview as the webhook would, offline
+    #[command(after_help = "Examples:\n  \
+        ferrolb admit -f cluster.yaml --review review.json\n  \
+        ferrolb admit -f cluster.yaml --review - -o json < review.json | jq .response\n  \
+        kubectl get ipaddresspools,l2advertisements,bgpadvertisements,bgppeers,communities,nodes -A -o yaml \\\n    \
+        | ferrolb admit -f - --review review.json\n\n\
+        Exit codes: 0 allowed, 1 denied, 2 the input cannot be used.")]
+    Admit(admit::AdmitArgs),
     /// Convert BGPPeers between API versions
     #[command(after_help = "Examples:\n  \
         ferrolb convert -f peers.yaml --to v1beta2\n  \
@@ -73,6 +84,13 @@ enum Command {
         ferrolb crds | kubectl apply --server-side -f -\n  \
         ferrolb crds --output deploy/crds     one file for each")]
     Crds(CrdsArgs),
+    /// Give Services of a cluster their addresses
+    #[command(
+        after_help = "Run as the Pod of a Deployment: `deploy/` has the manifests, and those of MetalLB do as well.\n\
+        Elsewhere it takes the cluster of KUBECONFIG. SIGTERM and SIGINT end it.\n\
+        Exit codes: 0 ended, 1 a flag has no such value, 2 it could not begin."
+    )]
+    Controller(Box<controller::ControllerArgs>),
     /// Run a Kubernetes API server on this machine, or look after its data
     #[command(after_help = "Examples:\n  \
         ferrolb apiserver --data-dir /var/lib/ferrolb\n  \
@@ -123,7 +141,7 @@ enum Format {
 
 /// Runs the command that was given and says how it went.
 pub fn run() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(go_flags::understood(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are answers; anything else is a command line that cannot be used.
@@ -136,8 +154,10 @@ pub fn run() -> ExitCode {
     let answer = match cli.command {
         Command::Validate(args) => validate::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Admit(args) => admit::run(&args),
         Command::Convert(args) => convert::run(&args),
         Command::Crds(args) => crds(&args),
+        Command::Controller(args) => controller::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),

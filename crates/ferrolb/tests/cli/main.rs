@@ -1,5 +1,6 @@
 //! The command line as programs and people rely on it: shapes, exit codes, and which stream says what.
 
+mod admit;
 mod apiserver;
 mod plan;
 mod validate;
@@ -76,7 +77,7 @@ fn a_command_line_that_cannot_be_used_is_not_an_answer() {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in ["validate", "plan", "convert", "crds", "apiserver", "completion"] {
+    for command in ["validate", "plan", "admit", "convert", "crds", "apiserver", "completion"] {
         let run = ferrolb(&[command, "--help"], "");
         assert_eq!(run.code, 0);
         assert!(run.stdout.contains("Example"), "{command}: {}", run.stdout);

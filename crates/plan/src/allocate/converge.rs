@@ -12,6 +12,9 @@ use super::request::{Families, Tenant, recorded, requested, texts};
 use crate::quote::{quoted, quoted_list};
 use crate::snapshot::{IpFamilyPolicy, Service, ServiceKey, ServiceType};
 
+/// The reason of the events that name what was given.
+const ALLOCATED: &str = "IPAllocated";
+
 impl Allocator {
     /// Decides what this Service has from now on, and remembers it.
     pub fn converge(&mut self, service: &Service) -> Decision {
@@ -51,6 +54,19 @@ impl Allocator {
             world_changed,
             waits,
         }
+    }
+
+    /// Decides again about a Service for which the earlier decision is not written yet. The result is to be
+    /// written in place of both; nothing is said of addresses that were decided and never written.
+    pub fn converge_after(&mut self, mut earlier: Decision, service: &Service) -> Decision {
+        let mut decision = self.converge(&earlier.applied_to(service));
+        // What it changed has been seen to already.
+        earlier.world_changed = false;
+        if !earlier.addresses.iter().all(|address| decision.addresses.contains(address)) {
+            earlier.events.retain(|event| event.reason != ALLOCATED);
+        }
+        decision.follow(earlier, service);
+        decision
     }
 
     /// Whether the Service can have an address at all.
@@ -197,7 +213,7 @@ impl Pass<'_> {
             Ok(None) => {}
             Ok(Some(additional)) => {
                 let address = quoted(&additional.to_string());
-                self.events.push(Event::normal("IPAllocated", format!("Assigned additional IP {address}")));
+                self.events.push(Event::normal(ALLOCATED, format!("Assigned additional IP {address}")));
             }
             Err(error) => {
                 self.waits = true;
@@ -211,7 +227,7 @@ impl Pass<'_> {
         match self.choose() {
             Ok((addresses, families)) => {
                 let list = quoted_list(addresses.iter().map(IpAddr::to_string));
-                self.events.push(Event::normal("IPAllocated", format!("Assigned IP {list}")));
+                self.events.push(Event::normal(ALLOCATED, format!("Assigned IP {list}")));
                 self.waits = families == Families::Dual && addresses.len() == 1;
                 Ok(())
             }

@@ -78,20 +78,17 @@ fn count_held(order: &[usize], decisions: &[Option<Decision>]) -> usize {
     order.iter().map(held).sum()
 }
 
-/// One more look at a Service, on top of what was decided about it so far.
+/// One more look at a Service.
 fn step(
     allocator: &mut Allocator,
     service: &Service,
     earlier: Option<Decision>,
     world_changed: &mut bool,
 ) -> Decision {
-    let Some(earlier) = earlier else {
-        let decision = allocator.converge(service);
-        *world_changed |= decision.world_changed;
-        return decision;
+    let decision = match earlier {
+        None => allocator.converge(service),
+        Some(earlier) => allocator.converge_after(earlier, service),
     };
-    let mut decision = allocator.converge(&earlier.applied_to(service));
     *world_changed |= decision.world_changed;
-    decision.follow(earlier, service);
     decision
 }

@@ -1,0 +1,121 @@
+//! One request to an API server and its answer, with a limit in time, and with all that a refusal says.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use kube::Client;
+use kube::client::Body;
+use kube::core::Status;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// After this nobody knows whether it was done.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest answer to a single object.
+const ANSWER_BYTES: usize = 8 << 20;
+
+pub(crate) const JSON: &str = "application/json";
+pub(crate) const MERGE_PATCH: &str = "application/merge-patch+json";
+pub(crate) const APPLY: &str = "application/apply-patch+yaml";
+
+/// Why there is no answer to work with.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct Failure {
+    /// Nothing if the server did not answer, or not in a way that can be read.
+    pub(crate) code: Option<StatusCode>,
+    /// As in the status: `NotFound`, `AlreadyExists`, ...
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    /// The server asks to be left alone for so long.
+    pub(crate) retry_after: Option<Duration>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.code {
+            Some(code) => write!(f, "{} ({})", self.message, code.as_u16()),
+            None => f.write_str(&self.message),
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn is(&self, code: StatusCode) -> bool {
+        self.code == Some(code)
+    }
+
+    /// Whether it says something about the server, and nothing about what was asked.
+    pub(crate) fn is_of_server(&self) -> bool {
+        self.code.is_none_or(|code| matches!(code.as_u16(), 429 | 502 | 503 | 504 | 507))
+    }
+
+    fn unanswered(error: impl fmt::Display) -> Failure {
+        Failure { code: None, reason: String::new(), message: error.to_string(), retry_after: None }
+    }
+}
+
+pub(crate) async fn get<T: DeserializeOwned>(client: &Client, path: &str) -> Result<T, Failure> {
+    call(client, Method::GET, path, JSON, Vec::new()).await
+}
+
+pub(crate) async fn post<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    body: &Value,
+) -> Result<T, Failure> {
+    call(client, Method::POST, path, JSON, body.to_string().into_bytes()).await
+}
+
+pub(crate) async fn put<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    body: &Value,
+) -> Result<T, Failure> {
+    call(client, Method::PUT, path, JSON, body.to_string().into_bytes()).await
+}
+
+pub(crate) async fn patch<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    content_type: &'static str,
+    body: &Value,
+) -> Result<T, Failure> {
+    call(client, Method::PATCH, path, content_type, body.to_string().into_bytes()).await
+}
+
+async fn call<T: DeserializeOwned>(
+    client: &Client,
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: Vec<u8>,
+) -> Result<T, Failure> {
+    let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, content_type);
+    let request = request.body(Body::from(body)).map_err(Failure::unanswered)?;
+    let answer = async {
+        let response = client.send(request).await.map_err(Failure::unanswered)?;
+        read(response).await
+    };
+    let timed = tokio::time::timeout(TIMEOUT, answer).await;
+    timed.unwrap_or_else(|_| Err(Failure::unanswered(format!("no answer in {} s", TIMEOUT.as_secs()))))
+}
+
+async fn read<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Failure> {
+    let (parts, body) = response.into_parts();
+    let bytes = Limited::new(body, ANSWER_BYTES).collect().await.map_err(Failure::unanswered)?.to_bytes();
+    if parts.status.is_success() {
+        return serde_json::from_slice(&bytes).map_err(Failure::unanswered);
+    }
+    // Not every refusal is a status: proxies, and servers in a hurry, answer with text.
+    let status: Option<Status> = serde_json::from_slice(&bytes).ok();
+    let secs = |header: &http::HeaderValue| header.to_str().ok()?.parse().ok();
+    let retry_after = parts.headers.get(RETRY_AFTER).and_then(secs).map(Duration::from_secs);
+    let (reason, message) = match status {
+        Some(status) if !status.message.is_empty() => (status.reason, status.message),
+        _ => (String::new(), String::from_utf8_lossy(&bytes).trim().to_owned()),
+    };
+    Err(Failure { code: Some(parts.status), reason, message, retry_after })
+}

@@ -1,0 +1,281 @@
+//! The loop: changes in, decisions made, writes out, facts back. It lasts as long as this controller is the one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use k8s_openapi::api::core::v1;
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use plan::allocate::{Counters, EventType};
+use plan::snapshot::{Namespace, ServiceKey};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+use api::metallb::{Community, IPAddressPool};
+
+use super::configuration::{Configuration, Read};
+use super::leader::Leadership;
+use super::ledger::{Ledger, Said, Task, Written};
+use super::metrics::Metrics;
+use super::pace::{Outcome, Pace};
+use super::pool_status::{self, PoolNews};
+use super::service::{Seen, Whole};
+use super::{Controller, write};
+use crate::configuration_state::Verdict;
+use crate::events::{About, News, Recorder};
+use crate::watch::{Change, follow};
+
+/// Changes that wait to be looked at, and how many are looked at together.
+const CHANGES: usize = 1024;
+
+/// What watches tell.
+enum Told {
+    Service(Change<Seen>),
+    Pool(Change<IPAddressPool>),
+    Community(Change<Community>),
+    Namespace(Change<Namespace>),
+}
+
+pub(super) struct Session<'a> {
+    client: Client,
+    leadership: &'a Leadership,
+    recorder: &'a Recorder,
+    verdict: &'a watch::Sender<Option<Verdict>>,
+    is_ready: &'a watch::Sender<bool>,
+    metrics: Arc<Metrics>,
+    namespace: String,
+    ledger: Ledger,
+    pace: Pace,
+    configuration: Configuration,
+    has_all_services: bool,
+    writes: JoinSet<(Task, Written, Outcome)>,
+    /// Watches and what else ends with the session.
+    others: JoinSet<()>,
+    pool_news: Option<mpsc::UnboundedSender<PoolNews>>,
+    counters: watch::Sender<BTreeMap<String, Counters>>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        controller: &'a Controller,
+        recorder: &'a Recorder,
+        verdict: &'a watch::Sender<Option<Verdict>>,
+        leadership: &'a Leadership,
+    ) -> Session<'a> {
+        let (counters, _) = watch::channel(BTreeMap::new());
+        controller.metrics.show(counters.subscribe());
+        Session {
+            client: controller.client.clone(),
+            leadership,
+            recorder,
+            verdict,
+            is_ready: &controller.is_ready,
+            metrics: Arc::clone(&controller.metrics),
+            namespace: controller.options.namespace.clone(),
+            ledger: Ledger::new(controller.allocation()),
+            pace: Pace::default(),
+            configuration: Configuration::new(&controller.options.namespace),
+            has_all_services: false,
+            writes: JoinSet::new(),
+            others: JoinSet::new(),
+            pool_news: None,
+            counters,
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut told = self.watch();
+        loop {
+            let deadline = self.pace.deadline(self.ledger.has_ready());
+            tokio::select! {
+                change = told.recv() => match change {
+                    Some(change) => self.take(change),
+                    None => return,
+                },
+                Some(ended) = self.writes.join_next() => self.ended(ended),
+                () = sleep_until(deadline), if deadline.is_some() => {}
+            }
+            for _ in 0..CHANGES {
+                let Ok(change) = told.try_recv() else { break };
+                self.take(change);
+            }
+            while let Some(ended) = self.writes.try_join_next() {
+                self.ended(ended);
+            }
+            self.turn();
+        }
+    }
+
+    /// Begins to watch all that is read.
+    fn watch(&mut self) -> mpsc::Receiver<Told> {
+        let (sender, told) = mpsc::channel(CHANGES);
+        let (client, namespace) = (&self.client, &self.namespace);
+        let config = watcher::Config::default;
+        let services = Api::<Whole>::all(client.clone());
+        self.others.spawn(follow(services, config(), Seen::of, sender.clone(), Told::Service));
+        let pools = Api::<IPAddressPool>::namespaced(client.clone(), namespace);
+        self.others.spawn(follow(pools, config(), Some, sender.clone(), Told::Pool));
+        let communities = Api::<Community>::namespaced(client.clone(), namespace);
+        self.others.spawn(follow(communities, config(), Some, sender.clone(), Told::Community));
+        let namespaces = Api::<v1::Namespace>::all(client.clone());
+        let read = |namespace: v1::Namespace| Some(api::ingest::namespace(&namespace));
+        self.others.spawn(follow(namespaces, config(), read, sender, Told::Namespace));
+
+        let (sender, news) = mpsc::unbounded_channel();
+        let status = pool_status::run(client.clone(), namespace.clone(), news, self.counters.subscribe());
+        self.others.spawn(status);
+        self.pool_news = Some(sender);
+        told
+    }
+
+    fn take(&mut self, told: Told) {
+        match told {
+            Told::Service(change) => self.take_service(change),
+            Told::Pool(change) => {
+                match &change {
+                    Change::Is { value, .. } => self.tell_pool(PoolNews::Is(Box::new(value.clone()))),
+                    Change::Gone((_, name)) => self.tell_pool(PoolNews::Gone(name.clone())),
+                    Change::Complete => {}
+                }
+                // Its status is our own doing.
+                let has_changed = self.configuration.pools.take(change, |pool| pool.spec.clone());
+                self.configuration.note(has_changed);
+            }
+            Told::Community(change) => {
+                let has_changed = self.configuration.communities.take(change, |it| it.spec.clone());
+                self.configuration.note(has_changed);
+            }
+            Told::Namespace(change) => {
+                let has_changed = self.configuration.namespaces.take(change, Clone::clone);
+                self.configuration.note(has_changed);
+            }
+        }
+    }
+
+    fn take_service(&mut self, change: Change<Seen>) {
+        self.metrics.updated();
+        match change {
+            Change::Is { value, is_listed, .. } => {
+                let key = value.service.key.clone();
+                self.ledger.observe(&key, value, is_listed);
+            }
+            Change::Gone((namespace, name)) => self.ledger.forget(&ServiceKey { namespace, name }),
+            Change::Complete => {
+                self.has_all_services = true;
+                self.ledger.listed();
+            }
+        }
+    }
+
+    fn tell_pool(&self, news: PoolNews) {
+        if let Some(sender) = &self.pool_news {
+            let _ = sender.send(news);
+        }
+    }
+
+    /// Looks at everything once: decides, says, and begins to write.
+    fn turn(&mut self) {
+        let now = Instant::now();
+        if self.has_all_services
+            && let Some(read) = self.configuration.read()
+        {
+            self.configure(read);
+        }
+        for key in self.pace.due(now) {
+            self.ledger.resume(&key);
+        }
+        for said in self.ledger.decide() {
+            self.say(said);
+        }
+        while self.pace.may_begin(now) && self.leadership.holds() {
+            let Some(task) = self.ledger.next() else { break };
+            self.pace.begun();
+            self.writes.spawn(write::write(self.client.clone(), task, self.leadership.clone()));
+        }
+        if !self.ledger.take_changed_pools().is_empty() {
+            self.counters.send_replace(self.ledger.counters());
+        }
+    }
+
+    fn configure(&mut self, read: Read) {
+        self.metrics.updated();
+        match read {
+            Read::Refused(problems) => {
+                for problem in &problems {
+                    tracing::error!("the configuration is not used: {problem}");
+                }
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                self.metrics.configuration_is_stale(true);
+                self.tell_verdict(Verdict::Refused(first));
+            }
+            Read::Same => {
+                self.metrics.configuration_is_stale(false);
+                self.tell_verdict(Verdict::Reconciled);
+            }
+            Read::New(pools) => {
+                tracing::info!(pools = pools.len(), "the configuration is in use");
+                self.ledger.set_pools(pools);
+                self.metrics.configuration_is_loaded();
+                self.metrics.configuration_is_stale(false);
+                self.tell_verdict(Verdict::Reconciled);
+                self.is_ready.send_replace(true);
+            }
+        }
+    }
+
+    fn tell_verdict(&self, verdict: Verdict) {
+        self.verdict.send_if_modified(|told| {
+            let is_new = told.as_ref() != Some(&verdict);
+            *told = Some(verdict);
+            is_new
+        });
+    }
+
+    fn ended(&mut self, ended: Result<(Task, Written, Outcome), tokio::task::JoinError>) {
+        let (task, written, outcome) = match ended {
+            Ok(ended) => ended,
+            // A write that panicked has no task to come back to, and is not to be tried again for ever.
+            Err(error) => {
+                tracing::error!("a write ended by itself: {error}");
+                return;
+            }
+        };
+        if let Written::Done(_) = &written {
+            let addresses: Vec<String> = task.write.ingress.iter().map(ToString::to_string).collect();
+            let pool = task.write.pool_annotation.as_deref().unwrap_or_default();
+            tracing::info!(service = %task.key, pool, addresses = addresses.join(","), "the status is written");
+        }
+        if outcome != Outcome::Fine {
+            self.metrics.failed();
+        }
+        self.pace.ended(&task.key, outcome, Instant::now());
+        if let Some(said) = self.ledger.written(&task, written) {
+            self.say(said);
+        }
+    }
+
+    fn say(&self, Said { seen, events }: Said) {
+        for event in events {
+            let service = &seen.service.key;
+            tracing::debug!(service = %service, reason = event.reason, "{}", event.message);
+            let about = About {
+                api_version: "v1",
+                kind: "Service",
+                namespace: service.namespace.clone(),
+                name: service.name.clone(),
+                uid: seen.uid.clone(),
+                resource_version: seen.version.map(|version| version.to_string()).unwrap_or_default(),
+            };
+            let is_warning = event.event_type == EventType::Warning;
+            let reason = event.reason.to_owned();
+            self.recorder.record(News { about, is_warning, reason, message: event.message });
+        }
+    }
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline.into()).await;
+    }
+}

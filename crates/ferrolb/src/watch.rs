@@ -1,0 +1,144 @@
+//! What a cluster says, as a stream of changes: the first complete list, then every change, through outages and lost
+//! history alike.
+//!
+//! Whoever watches says what it reads of an object. The rest is dropped on arrival.
+
+use std::collections::BTreeSet;
+use std::fmt::Debug;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tokio::sync::mpsc;
+
+use crate::backoff::delay;
+
+/// Namespace and name.
+pub(crate) type Key = (String, String);
+
+#[derive(Debug)]
+pub(crate) enum Change<T> {
+    Is {
+        key: Key,
+        value: T,
+        /// From a list, not from a watch: it may be older than what is known, where the history was set back.
+        is_listed: bool,
+    },
+    Gone(Key),
+    /// All that there is has been told.
+    Complete,
+}
+
+const RETRY_MIN: Duration = Duration::from_millis(200);
+const RETRY_MAX: Duration = Duration::from_secs(5);
+/// An API server is asked so often for a new watch, whether or not the old one has ended.
+const WATCH_SECS: u32 = 290;
+
+/// Failures in a row.
+#[derive(Debug, Default)]
+struct Retry(u32);
+
+impl Iterator for Retry {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0 += 1;
+        Some(delay(self.0, RETRY_MIN, RETRY_MAX))
+    }
+}
+
+impl Backoff for Retry {
+    fn reset(&mut self) {
+        self.0 = 0;
+    }
+}
+
+/// Watches objects for ever. `read` is what is kept of one; nothing means that it is as good as gone.
+pub(crate) async fn follow<K, T, M>(
+    api: Api<K>,
+    config: watcher::Config,
+    read: impl Fn(K) -> Option<T>,
+    told: mpsc::Sender<M>,
+    message: impl Fn(Change<T>) -> M,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+    K::DynamicType: Default + Clone,
+{
+    let what = K::plural(&K::DynamicType::default()).into_owned();
+    let config = config.timeout(WATCH_SECS);
+    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Retry::default()));
+    let mut known = BTreeSet::new();
+    let mut listed = BTreeSet::new();
+    let mut is_failing = false;
+    while let Some(event) = events.next().await {
+        let changes = match event {
+            Ok(event) => {
+                if std::mem::take(&mut is_failing) {
+                    tracing::info!("{what} are watched again");
+                }
+                changes(event, &read, &mut known, &mut listed)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!("{what} cannot be watched, and are taken to be as last seen: {error}");
+                }
+                continue;
+            }
+        };
+        for change in changes {
+            if told.send(message(change)).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn changes<K: Resource, T>(
+    event: Event<K>,
+    read: &impl Fn(K) -> Option<T>,
+    known: &mut BTreeSet<Key>,
+    listed: &mut BTreeSet<Key>,
+) -> Vec<Change<T>> {
+    match event {
+        Event::Init => {
+            listed.clear();
+            Vec::new()
+        }
+        Event::InitApply(object) => {
+            let key = key_of(&object);
+            let Some(value) = read(object) else { return Vec::new() };
+            listed.insert(key.clone());
+            known.insert(key.clone());
+            vec![Change::Is { key, value, is_listed: true }]
+        }
+        Event::InitDone => {
+            let mut changes: Vec<_> = known.difference(listed).cloned().map(Change::Gone).collect();
+            *known = std::mem::take(listed);
+            changes.push(Change::Complete);
+            changes
+        }
+        Event::Apply(object) => {
+            let key = key_of(&object);
+            match read(object) {
+                Some(value) => {
+                    known.insert(key.clone());
+                    vec![Change::Is { key, value, is_listed: false }]
+                }
+                None => gone(key, known),
+            }
+        }
+        Event::Delete(object) => gone(key_of(&object), known),
+    }
+}
+
+fn gone<T>(key: Key, known: &mut BTreeSet<Key>) -> Vec<Change<T>> {
+    if known.remove(&key) { vec![Change::Gone(key)] } else { Vec::new() }
+}
+
+fn key_of(object: &impl Resource) -> Key {
+    (object.namespace().unwrap_or_default(), object.name_any())
+}
