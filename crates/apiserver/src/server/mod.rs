@@ -217,7 +217,9 @@ impl Server {
             Target::Resource(path) => match Asked::of(&parts, &path, &kinds) {
                 Ok(asked) => {
                     let deprecation = asked.served.deprecation.clone();
-                    self.resource(asked, body).await.map_err(|mut refusal| {
+                    let shape = asked.check_shape();
+                    let answered = self.resource(asked, body).await;
+                    answered.and_then(|response| shape.map(|()| response)).map_err(|mut refusal| {
                         refusal.warnings = deprecation.into_iter().chain(refusal.warnings).collect();
                         refusal
                     })
@@ -234,6 +236,9 @@ impl Server {
     }
 
     async fn resource(&self, mut asked: Asked, body: Body) -> Result<Response, Refusal> {
+        if matches!(asked.verb, Verb::Create | Verb::Update) {
+            asked.media()?;
+        }
         asked.check_options()?;
         match asked.verb {
             Verb::Get if asked.is_scale() => Ok(respond::object(&asked, &self.scale(&asked).await?)),
@@ -269,8 +274,11 @@ impl Server {
                 Ok(respond::written(&asked, &written))
             }
             Verb::Patch => {
-                let patch = asked.patch(body).await?;
-                let written = self.patch(&asked, patch).await?;
+                let patch = asked.patch(body).await;
+                if patch.is_err() && !asked.is_apply() {
+                    self.get(&asked).await?;
+                }
+                let written = self.patch(&asked, patch?).await?;
                 self.settle_if_definition(&asked).await?;
                 Ok(respond::written(&asked, &written))
             }
