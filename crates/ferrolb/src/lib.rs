@@ -14,3 +14,4 @@ mod logging;
 pub mod serving;
 pub mod standalone;
 mod watch;
+pub mod webhook;

@@ -87,7 +87,7 @@ impl Ledger {
             Some(entry) if *entry.seen == seen => return,
             Some(entry) if entry.seen.uid == seen.uid => {
                 let is_late = if is_listed {
-                    entry.written.is_some() && seen.version < entry.written
+                    entry.written.is_some() && seen.version <= entry.written
                 } else {
                     entry.seen.is_not_older_than(&seen)
                 };
@@ -273,3 +273,7 @@ impl Entry {
         self.seen.service.ingress.len()
     }
 }
+
+#[cfg(test)]
+#[path = "ledger_tests.rs"]
+mod tests;

@@ -21,9 +21,6 @@ mod service;
 mod session;
 mod write;
 
-#[cfg(test)]
-mod tests;
-
 use std::sync::Arc;
 
 use anyhow::Context;

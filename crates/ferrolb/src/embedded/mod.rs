@@ -5,7 +5,7 @@
 mod conversion;
 mod network;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -78,7 +78,7 @@ impl Options {
         Ok(Arc::new(store))
     }
 
-    fn of_server(&self, authority: &Authority) -> anyhow::Result<server::Options> {
+    fn of_server(&self, authority: &Authority, address: SocketAddr) -> anyhow::Result<server::Options> {
         let security = Security {
             mode: self.authorization,
             static_tokens: self.static_tokens()?,
@@ -94,6 +94,7 @@ impl Options {
             ranges,
             security,
             has_cluster_objects: true,
+            advertised: Some(SocketAddr::new(own_address(address.ip()), address.port())),
             conversions: conversion::conversions(),
             ..server::Options::default()
         })
@@ -148,13 +149,13 @@ impl Embedded {
         files::make_private_directory(&options.data_dir)?;
         let store = options.open_store()?;
         let authority = Arc::new(Authority::open(&options.data_dir.join("pki"))?);
-        let of_server = options.of_server(&authority)?;
+        let listener = TcpListener::bind(options.bind).await.with_context(|| options.bind.to_string())?;
+        let address = listener.local_addr()?;
+        let of_server = options.of_server(&authority, address)?;
         let own_addresses = options.service_networks.first_addresses.iter().copied();
         let names = ServerNames::usual(own_addresses.chain([options.bind.ip()]));
         let tls = Tls::new(Arc::clone(&authority), names)?;
         let server = Server::open_with(store, of_server).await?;
-        let listener = TcpListener::bind(options.bind).await.with_context(|| options.bind.to_string())?;
-        let address = listener.local_addr()?;
         let kubeconfig = options.write_kubeconfig(address, &authority)?;
         if !address.ip().is_loopback() {
             tracing::warn!("listening on {address}, which other machines may reach");
@@ -182,6 +183,20 @@ impl Embedded {
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         serve::serve(self.listener, &self.tls, self.server.secured(), stop).await;
     }
+}
+
+/// Where others reach a server that listens everywhere: the address from which this machine would send to them. Nothing
+/// is sent to find out.
+fn own_address(ip: IpAddr) -> IpAddr {
+    // Of the networks that are in documentation only, so it is as far away as anything.
+    let far: IpAddr = match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => [192, 0, 2, 1].into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
+        ip => return ip,
+    };
+    let socket = UdpSocket::bind((ip, 0));
+    let own = socket.and_then(|socket| socket.connect((far, 9)).and_then(|()| socket.local_addr()));
+    own.map_or(ip, |own| own.ip())
 }
 
 /// Where a server keeps its objects.

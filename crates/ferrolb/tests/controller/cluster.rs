@@ -1,10 +1,12 @@
 //! A cluster in this process: the API server with the CRDs, and what tests do to it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use apiserver::server::{Options, Server};
 use apiserver::store::MemoryStore;
+use axum::Router;
 use ferrolb::controller::{self, Controller};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -20,6 +22,7 @@ const DEADLINE: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub(crate) struct Cluster {
     pub(crate) client: Client,
+    pub(crate) router: Router,
 }
 
 /// A controller that ends when the test does.
@@ -52,7 +55,8 @@ impl Cluster {
     pub(crate) async fn empty() -> Cluster {
         let options = Options { has_cluster_objects: true, ..Options::default() };
         let server = Server::open_with(Arc::new(MemoryStore::new()), options).await.unwrap();
-        let cluster = Cluster { client: Client::new(server.router(), "default") };
+        let router = server.router();
+        let cluster = Cluster { client: Client::new(router.clone(), "default"), router };
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}});
         cluster.post("/api/v1/namespaces", namespace).await;
         cluster
@@ -150,6 +154,27 @@ impl Cluster {
 
     pub(crate) async fn read(&self, name: &str) -> Value {
         self.get(&format!("{SERVICES}/{name}")).await
+    }
+
+    /// Waits until every Service has an address, and says who has which.
+    pub(crate) async fn all_have_one(&self) -> BTreeMap<String, String> {
+        let held = async || {
+            let list = self.get(SERVICES).await;
+            let name = |it: &Value| it["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+            let entry = |it: &Value| (name(it), addresses_of(it).join(","));
+            let services = list["items"].as_array().cloned().unwrap_or_default();
+            services
+                .iter()
+                .filter(|it| it["spec"]["type"] == "LoadBalancer")
+                .map(entry)
+                .collect::<BTreeMap<_, _>>()
+        };
+        wait("every Service has an address", async || {
+            let without: Vec<_> = held().await.into_iter().filter(|(_, held)| held.is_empty()).collect();
+            if without.is_empty() { Ok(()) } else { Err(format!("{without:?} have none")) }
+        })
+        .await;
+        held().await
     }
 
     /// Waits until the Service has exactly these addresses.

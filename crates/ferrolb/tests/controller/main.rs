@@ -1,6 +1,9 @@
 //! The controller against the embedded API server, in one process.
 
+mod chaos;
 mod cluster;
+mod faults;
+mod trouble;
 
 use cluster::{Cluster, NAMESPACE, SERVICES, pools, wait};
 use http::Method;
