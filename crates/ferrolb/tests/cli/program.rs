@@ -69,5 +69,7 @@ pub(crate) async fn cluster(kubeconfig: &str) -> Cluster {
     let kubeconfig = Kubeconfig::read_from(kubeconfig).expect("the kubeconfig is there");
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await.expect("it names a cluster");
-    Cluster { client: Client::try_from(config).expect("it says how to reach it") }
+    let client = Client::try_from(config).expect("it says how to reach it");
+    // The server is in another process.
+    Cluster { client, router: axum::Router::new() }
 }
