@@ -12,3 +12,4 @@ mod events;
 mod logging;
 pub mod serving;
 mod watch;
+pub mod webhook;

@@ -9,9 +9,7 @@ use std::net::IpAddr;
 /// Completes an EndpointSlice that is to be created.
 pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
     fill_in(object);
-    for endpoint in object.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
-        set(endpoint, "deprecatedTopology", None);
-    }
+    drop_topology(object);
     set_generation(object, 1);
     accept(errors(object, None))
 }
@@ -20,6 +18,9 @@ pub fn prepare_create(object: &mut Value) -> Result<(), Refusal> {
 pub fn prepare_update(object: &mut Value, old: &Value) -> Result<(), Refusal> {
     fill_in(object);
     let generation = old.pointer("/metadata/generation").and_then(Value::as_i64).unwrap_or_default();
+    if object.get("endpoints") != old.get("endpoints") {
+        drop_topology(object);
+    }
     let compared = |object: &Value| {
         let labels = object.pointer("/metadata/labels").cloned();
         (["addressType", "endpoints", "ports"].map(|field| object.get(field).cloned()), labels)
@@ -32,6 +33,14 @@ pub fn prepare_update(object: &mut Value, old: &Value) -> Result<(), Refusal> {
         errors.push(FieldError::invalid_text("addressType", address_type, "field is immutable"));
     }
     accept(errors)
+}
+
+/// What is odd about an EndpointSlice that is accepted.
+pub fn warnings(object: &Value) -> Vec<String> {
+    match text_at(object, "/addressType") {
+        "FQDN" => vec!["spec.addressType: FQDN endpoints are deprecated".to_owned()],
+        _ => Vec::new(),
+    }
 }
 
 fn fill_in(object: &mut Value) {
@@ -52,6 +61,13 @@ fn fill_in(object: &mut Value) {
                 set(port, field, Some(json!(default)));
             }
         }
+    }
+}
+
+/// What an older version of the API said of the places of endpoints cannot be written through this one.
+fn drop_topology(object: &mut Value) {
+    for endpoint in object.get_mut("endpoints").and_then(Value::as_array_mut).into_iter().flatten() {
+        set(endpoint, "deprecatedTopology", None);
     }
 }
 

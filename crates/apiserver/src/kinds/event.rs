@@ -175,7 +175,9 @@ fn change_errors(event: &Value, old: &Value) -> Vec<FieldError> {
     ];
     for (field, shown) in fields {
         if event[field] != old[field] {
-            errors.push(FieldError::invalid(shown, &event[field], "field is immutable"));
+            let is_text = old[field].is_string() && event[field].is_null();
+            let now = if is_text { Value::from("") } else { event[field].clone() };
+            errors.push(FieldError::invalid(shown, &now, "field is immutable"));
         }
     }
     errors

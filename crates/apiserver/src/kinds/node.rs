@@ -12,12 +12,12 @@ const PROVIDER_STAYS: &str = r#"node updates may not change providerID except fr
 /// What is wrong with a Node, apart from its metadata.
 pub fn errors(object: &Value, old: Option<&Value>) -> Vec<FieldError> {
     let mut errors = Vec::new();
-    match old {
-        None => errors.extend(range_errors(object)),
-        Some(old) => {
-            errors.extend(repeated_address_errors(object));
-            errors.extend(change_errors(object, old));
-        }
+    errors.extend(range_errors(object));
+    if let Some(old) = old {
+        errors.extend(repeated_address_errors(object));
+        errors.extend(change_errors(object, old));
+        // A change is judged twice, and both judgements are told.
+        errors.extend(taint_errors(object));
     }
     errors.extend(taint_errors(object));
     errors
@@ -80,8 +80,11 @@ fn taint_errors(object: &Value) -> Vec<FieldError> {
             errors.push(FieldError::not_supported(field("effect"), &json!(effect), &supported));
         }
         if seen.contains(&(key, effect)) {
-            let mut error = FieldError::duplicate(format!("metadata.taints[{index}]"), taint);
-            error.message.push_str(": taints must be unique by key and effect pair");
+            let time = taint.get("timeAdded").cloned().unwrap_or_default();
+            let shown =
+                format!(r#"{{"Key":{key:?},"Value":{value:?},"Effect":{effect:?},"TimeAdded":{time}}}"#);
+            let mut error = FieldError::duplicate(format!("metadata.taints[{index}]"), &Value::Null);
+            error.message = format!("Duplicate value: {shown}: taints must be unique by key and effect pair");
             errors.push(error);
         }
         seen.push((key, effect));

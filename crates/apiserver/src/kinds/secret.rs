@@ -5,6 +5,7 @@ use crate::schema::{FieldError, metadata};
 use serde_json::{Map, Value, json};
 
 const OPAQUE: &str = "Opaque";
+const PEM_BEGINNING: &[u8] = b"-----BEGIN ";
 const ACCOUNT_ANNOTATION: &str = "kubernetes.io/service-account.name";
 
 /// Reads text as data. A Secret without a type is an opaque one.
@@ -42,6 +43,21 @@ pub fn validate(object: &Value, old: Option<&Value>) -> Result<(), Refusal> {
     errors.extend(data_errors(object));
     errors.extend(type_errors(object));
     accept(errors)
+}
+
+/// What is odd about a Secret that is accepted: certificates and keys that are none.
+pub fn warnings(object: &Value) -> Vec<String> {
+    if text_at(object, "/type") != "kubernetes.io/tls" {
+        return Vec::new();
+    }
+    let has_block = |key: &str| {
+        let bytes =
+            crate::codec::base64::decode(text_at(object, &format!("/data/{key}"))).unwrap_or_default();
+        bytes.windows(PEM_BEGINNING.len()).any(|it| it == PEM_BEGINNING)
+    };
+    let missing =
+        [("tls.crt", "certificate"), ("tls.key", "key")].into_iter().find(|(key, _)| !has_block(key));
+    missing.map(|(_, what)| format!("tls: failed to find any PEM data in {what} input")).into_iter().collect()
 }
 
 fn merge_text(object: &mut Value) {

@@ -27,15 +27,18 @@ pub fn errors(object: &Value, old: Option<&Value>, plural: &str) -> Vec<FieldErr
         let part = &selector[field];
         part.as_object().is_none_or(Map::is_empty) && part.as_array().is_none_or(Vec::is_empty)
     };
-    if !selector.is_object() {
+    if !selector.is_object() && plural == "daemonsets" {
+        // Nothing is said of it: no selector matches no template.
+    } else if !selector.is_object() {
         errors.push(FieldError::required("spec.selector", ""));
     } else if is_empty("matchLabels") && is_empty("matchExpressions") {
         let detail = format!("empty selector is invalid for {named}");
         errors.push(FieldError::invalid("spec.selector", selector, &detail));
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    let is_found = LabelSelector::of_object(selector).is_none_or(|it| it.matches(labels.as_object()));
-    if selector.is_object() && !is_found {
+    let is_found = selector.is_object()
+        && LabelSelector::of_object(selector).is_none_or(|it| it.matches(labels.as_object()));
+    if !is_found {
         let detail = "`selector` does not match template `labels`";
         errors.push(FieldError::invalid("spec.template.metadata.labels", labels, detail));
     }
@@ -86,7 +89,10 @@ mod tests {
         let fits = deployment(&json!({"matchLabels": {"a": "b"}}), &json!({"a": "b"}));
         assert_eq!(errors(&fits, Some(&fits), "deployments"), []);
         for (object, expected) in [
-            (deployment(&Value::Null, &json!({})), "spec.selector: Required value"),
+            (
+                deployment(&Value::Null, &json!({"a": "b"})),
+                r#"spec.template.metadata.labels: Invalid value: {"a":"b"}: `selector` does not match template `labels`"#,
+            ),
             (
                 deployment(&json!({}), &json!({})),
                 "spec.selector: Invalid value: {}: empty selector is invalid for daemonset",

@@ -43,6 +43,10 @@ impl FieldSelector {
                     part: part.to_owned(),
                 });
             };
+            // Of nothing it is said that it is nothing.
+            if field.is_empty() && value.is_empty() {
+                continue;
+            }
             requirements.push(FieldRequirement {
                 field: field.to_owned(),
                 value: unescaped(value)?,

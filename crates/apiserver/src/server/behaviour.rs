@@ -66,6 +66,10 @@ impl Served {
         matches!(self.built_in_name(), Some(("" | "events.k8s.io", "events")))
     }
 
+    pub(super) fn is_job(&self) -> bool {
+        self.built_in_name() == Some(("batch", "jobs"))
+    }
+
     pub(super) fn behaviour(&self) -> Behaviour {
         let name = self.built_in_name();
         let creates_on_update = matches!(
@@ -221,6 +225,13 @@ impl Asked {
         }
         match self.served.built_in_name() {
             Some(("", "services")) => service::warnings(object, self.is_status()),
+            Some(("admissionregistration.k8s.io", plural))
+                if plural.starts_with("validatingadmissionpolic") && old.is_none() =>
+            {
+                vec!["this server keeps admission policies and does not evaluate them".to_owned()]
+            }
+            Some(("", "secrets")) => secret::warnings(object),
+            Some(("discovery.k8s.io", "endpointslices")) if old.is_none() => endpointslice::warnings(object),
             _ => Vec::new(),
         }
     }
@@ -280,7 +291,7 @@ impl Server {
         errors.extend(asked.kind_errors(object, None));
         errors.extend(strays);
         asked.judged(object, errors)?;
-        asked.served.types.normalise(object);
+        asked.served.types.normalise_stored(object);
         Ok(prepared)
     }
 
@@ -347,7 +358,7 @@ impl Server {
             refusal.warnings = prepared.warnings.drain(..).collect();
             refusal
         })?;
-        asked.served.types.normalise(object);
+        asked.served.types.normalise_stored(object);
         Ok(prepared)
     }
 

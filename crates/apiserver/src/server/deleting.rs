@@ -17,6 +17,8 @@ pub(super) const FOREGROUND: &str = "foregroundDeletion";
 
 /// Namespaces that there always are.
 const IMMORTAL: [&str; 3] = ["default", "kube-system", "kube-public"];
+const PODS_STAY: &str = "child pods are preserved by default when jobs are deleted; set propagationPolicy=Background \
+     to remove them or set propagationPolicy=Orphan to suppress this warning";
 const POD_GRACE_SECS: i64 = 30;
 
 /// What a deletion left behind.
@@ -50,7 +52,15 @@ impl Server {
         let none = &mut Value::Null;
         let mut warnings = self.mutate(asked, Operation::Delete, none, Some(&old.object)).await?;
         warnings.extend(self.judge(asked, Operation::Delete, none, Some(&old.object)).await?);
-        let deleted = self.delete_found(asked, options, &old).await?;
+        let leaves_pods = asked.served.is_job()
+            && options["propagationPolicy"].is_null()
+            && options["orphanDependents"].is_null();
+        let mut options = options.clone();
+        if leaves_pods {
+            options["propagationPolicy"] = "Orphan".into();
+            warnings.push(PODS_STAY.to_owned());
+        }
+        let deleted = self.delete_found(asked, &options, &old).await?;
         Ok(Deleted { warnings, ..deleted })
     }
 

@@ -47,8 +47,8 @@ const TOO_OLD: &str = "The resourceVersion for the provided list is too old.";
 
 impl Server {
     pub(super) async fn answer_list(&self, asked: &Asked) -> Result<Response, Refusal> {
-        let filter = Filter::of(asked)?;
-        let selection = self.select(asked, &filter, ListOptions::of(asked)?).await?;
+        let options = ListOptions::of(asked)?;
+        let selection = self.select(asked, &Filter::of(asked)?, options).await?;
         if respond::is_plain(asked) {
             return Ok(respond::text(asked, selection.into_body(asked)));
         }

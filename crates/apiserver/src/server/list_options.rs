@@ -6,6 +6,7 @@ use base64::engine::general_purpose::{GeneralPurpose, NO_PAD};
 use serde_json::{Value, json};
 
 use super::request::Asked;
+use crate::resource::Verb;
 use crate::schema::FieldError;
 use crate::schema::text::quote;
 use crate::status::{Refusal, Target};
@@ -46,25 +47,29 @@ impl ListOptions {
     pub(super) fn of(asked: &Asked) -> Result<ListOptions, Refusal> {
         integer(asked, "timeoutSeconds")?;
         let limit = integer(asked, "limit")?.and_then(|limit| usize::try_from(limit).ok());
+        asked.label_selector()?;
+        asked.field_selector_as_said()?;
         refuse(&list_errors(asked))?;
+        asked.field_selector()?;
+        let token = asked.parameter("continue").map(|text| Token::read(text).map_err(Refusal::bad_request));
+        let token = token.transpose()?;
         let version = asked.parameter("resourceVersion");
+        if token.is_some() && version.is_some_and(|version| version != "0") {
+            let message = "specifying resource version is not allowed when using continue";
+            return Err(Refusal::bad_request(message));
+        }
         let revision = version
             .map(revision)
             .transpose()
             .map_err(|problem| Refusal::bad_request(format!("invalid resource version: {problem}")))?;
         // Whatever is at hand is asked for, and of that all is.
         let limit = limit.filter(|&limit| limit > 0 && revision != Some(0));
-        let token = asked.parameter("continue").map(|text| Token::read(text).map_err(Refusal::bad_request));
-        let Some(token) = token.transpose()? else {
+        let Some(token) = token else {
             let is_exact = asked.parameter("resourceVersionMatch") == Some(EXACT);
             let (exact, at_least) =
                 if is_exact { (revision, 0) } else { (None, revision.unwrap_or_default()) };
             return Ok(ListOptions { limit, exact, at_least, after: None });
         };
-        if revision.is_some_and(|revision| revision > 0) {
-            let message = "specifying resource version is not allowed when using continue";
-            return Err(Refusal::bad_request(message));
-        }
         Ok(ListOptions { limit, exact: token.revision, at_least: 0, after: Some(token.after) })
     }
 }
@@ -73,7 +78,10 @@ impl WatchOptions {
     pub(super) fn of(asked: &Asked) -> Result<WatchOptions, Refusal> {
         let timeout = integer(asked, "timeoutSeconds")?;
         integer(asked, "limit")?;
+        asked.label_selector()?;
+        asked.field_selector_as_said()?;
         refuse(&watch_errors(asked))?;
+        asked.field_selector()?;
         Ok(WatchOptions {
             sends_initial: switch(asked, "sendInitialEvents"),
             since: asked.named_version()?.filter(|&revision| revision > 0),
@@ -86,7 +94,12 @@ impl WatchOptions {
 impl Asked {
     /// The version that a get or watch names. That it is none is the server's fault, as clients know it.
     pub(super) fn named_version(&self) -> Result<Option<u64>, Refusal> {
-        self.parameter("resourceVersion").map(revision).transpose().map_err(Refusal::unclassified)
+        let named = self.parameter("resourceVersion").map(revision).transpose();
+        // Events are read from where they are kept, which knows better.
+        named.map_err(|problem| match self.served.is_event() && self.verb == Verb::Get {
+            true => Refusal::bad_request(format!("invalid resource version: {problem}")),
+            false => Refusal::unclassified(problem),
+        })
     }
 }
 
@@ -204,7 +217,7 @@ fn revision(text: &str) -> Result<u64, String> {
     number(text).map_err(why)
 }
 
-fn integer(asked: &Asked, name: &str) -> Result<Option<i64>, Refusal> {
+pub(super) fn integer(asked: &Asked, name: &str) -> Result<Option<i64>, Refusal> {
     let Some(text) = asked.parameter(name) else { return Ok(None) };
     let why = |kind| Refusal::bad_request(format!("strconv.ParseInt: parsing {}: {kind}", quote(text)));
     number(text).map(Some).map_err(why)

@@ -40,9 +40,10 @@ pub(super) enum Unwritten {
 
 impl Unwritten {
     /// A client is warned of what it sent even if it is not stored for another reason.
-    fn after(mut self, warnings: &[String]) -> Unwritten {
+    pub(super) fn after(mut self, warnings: &[String]) -> Unwritten {
         let (Unwritten::Changed(refusal) | Unwritten::Refused(refusal)) = &mut self;
-        refusal.warnings = [&*refusal.warnings, warnings].concat().into();
+        // What is said already comes after what was said before it.
+        refusal.warnings = [warnings, &*refusal.warnings].concat().into();
         self
     }
 }
@@ -173,19 +174,22 @@ impl Server {
     ) -> Result<Written, Refusal> {
         asked.wipe(&mut object);
         let object = asked.field_owner().update(None, object, &asked.field_manager(), Utc::now());
-        self.store_new(asked, object, warnings).await.map_err(Refusal::from)
+        let stored = self.store_new(asked, object, warnings.clone()).await;
+        stored.map_err(|unwritten| Refusal::from(unwritten.after(&warnings)))
     }
 
     pub(super) async fn update(&self, asked: &Asked, body: Value) -> Result<Written, Refusal> {
         let mut new = asked.decoded(body)?;
+        let warnings = asked.understood(&mut new)?;
         if new["metadata"]["name"].as_str().is_none_or(str::is_empty) {
             return Err(asked.no_name());
         }
         asked.fits_path(&new)?;
-        let warnings = asked.understood(&mut new)?;
         let mut attempts = Attempts::new();
         loop {
-            if let Some(outcome) = attempts.settled(self.update_once(asked, &new, &warnings).await) {
+            let updated = self.update_once(asked, &new, &warnings).await;
+            let updated = updated.map_err(|unwritten| unwritten.after(&warnings));
+            if let Some(outcome) = attempts.settled(updated) {
                 return outcome;
             }
         }
@@ -200,7 +204,7 @@ impl Server {
         let behaviour = asked.served.behaviour();
         let (mut new, warnings) = (new.clone(), warnings.to_vec());
         match self.find(asked).await? {
-            None if behaviour.creates_on_update && asked.subresource.is_none() => {
+            None if behaviour.creates_on_update => {
                 asked.require_same(&new["metadata"]["uid"], &Value::Null, "UID")?;
                 if let Some(metadata) = new["metadata"].as_object_mut() {
                     metadata.remove("resourceVersion");

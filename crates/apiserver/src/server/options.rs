@@ -61,7 +61,7 @@ impl Asked {
     pub(super) async fn delete_options(&mut self, body: Body) -> Result<Value, Refusal> {
         let bytes = bytes(body).await?;
         let options = if bytes.is_empty() {
-            self.options_in_query()
+            self.options_in_query()?
         } else {
             let media = Media::of(&self.content_type).ok_or_else(unsupported_media)?;
             let options = codec::decode_options(media, &bytes, "DeleteOptions");
@@ -75,19 +75,19 @@ impl Asked {
         Ok(options)
     }
 
-    fn options_in_query(&self) -> Value {
+    fn options_in_query(&self) -> Result<Value, Refusal> {
         let mut options = Map::new();
         for (name, text) in &self.query {
             let value = match name.as_str() {
-                "propagationPolicy" if !text.is_empty() => json!(text),
-                "gracePeriodSeconds" => text.parse::<i64>().map_or(Value::Null, Value::from),
+                "propagationPolicy" => json!(text),
+                "gracePeriodSeconds" => super::list_options::integer(self, name)?.into(),
                 "orphanDependents" if !text.is_empty() => json!(!matches!(text.as_str(), "false" | "0")),
                 "dryRun" => json!([text]),
                 _ => continue,
             };
             options.insert(name.clone(), value);
         }
-        Value::Object(options)
+        Ok(Value::Object(options))
     }
 }
 

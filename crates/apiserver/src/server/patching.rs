@@ -34,10 +34,7 @@ impl Server {
         let patched = match media {
             "application/json-patch+json" => patch::json(&old.object, body),
             "application/merge-patch+json" => patch::merge(&old.object, body),
-            "application/strategic-merge-patch+json" if asked.served.schema.is_none() => {
-                patch::strategic(&old.object, body, &asked.served.types)
-            }
-            _ => return Err(asked.unsupported_patch().into()),
+            _ => patch::strategic(&old.object, body, &asked.served.types),
         };
         let how = match media {
             "application/strategic-merge-patch+json" => Patched::Strategically(body),
@@ -48,13 +45,17 @@ impl Server {
         let (asked, new) = asked.patched(object, how)?;
         let mut new = asked.decoded(new)?;
         let warnings = asked.understood(&mut new)?;
-        self.replace(&asked, new, &old, warnings).await
+        let replaced = self.replace(&asked, new, &old, warnings.clone()).await;
+        replaced.map_err(|unwritten| unwritten.after(&warnings))
     }
 
     async fn apply(&self, asked: &Asked, config: &Value, found: Option<Found>) -> Result<Written, Unwritten> {
         let manager = asked.parameter("fieldManager").unwrap_or_default();
         asked.fits_path(config)?;
         let (metadata, target) = (&config["metadata"], asked.target());
+        if found.is_none() && asked.subresource.is_some() && !asked.served.behaviour().creates_on_update {
+            return Err(Refusal::not_found(target).into());
+        }
         let uid = metadata["uid"].as_str().unwrap_or_default();
         if found.is_none() && !uid.is_empty() {
             let message = uid_mismatch_message(&target.qualified(), target.name, uid);
@@ -70,6 +71,9 @@ impl Server {
                 object["metadata"][field] = metadata[field].clone();
             }
         }
+        if let Some(schema) = &asked.served.schema {
+            schema.prune(&mut object);
+        }
         asked.defaulted(&mut object)?;
         match &found {
             Some(old) => {
@@ -79,6 +83,7 @@ impl Server {
             None => {
                 object["metadata"]["name"] = target.name.into();
                 if let Some(metadata) = object["metadata"].as_object_mut() {
+                    metadata.remove("selfLink");
                     metadata.remove("resourceVersion");
                 }
                 self.store_new(asked, object, Vec::new()).await
@@ -88,6 +93,21 @@ impl Server {
 }
 
 impl Asked {
+    pub(super) fn is_apply(&self) -> bool {
+        self.content_type.starts_with("application/apply-patch")
+    }
+
+    /// Which media types a patch may have is said before anything else about it.
+    pub(super) fn check_patch_media(&self) -> Result<(), Refusal> {
+        let media = self.content_type.split(';').next().unwrap_or_default().trim();
+        let is_built_in = self.served.schema.is_none();
+        match media {
+            APPLY | "application/json-patch+json" | "application/merge-patch+json" => Ok(()),
+            "application/strategic-merge-patch+json" if is_built_in => Ok(()),
+            _ => Err(self.unsupported_patch()),
+        }
+    }
+
     pub(super) fn unsupported_patch(&self) -> Refusal {
         if self.served.schema.is_none() {
             return Refusal::new(415, Reason::UnsupportedMediaType, "415: Unsupported Media Type");

@@ -80,20 +80,14 @@ impl Asked {
         let text_of = |name: header::HeaderName| {
             parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
         };
-        let is_built_in = served.schema.is_none();
-        let accept = text_of(header::ACCEPT);
-        if is_built_in && !codec::accepts_any_format(&accept) {
-            return Err(not_acceptable(no_format(is_watch)));
-        }
-        let answer = Answer::of(&accept).ok_or_else(not_acceptable_media)?;
-        let asked = Asked {
+        let mut asked = Asked {
             served: Arc::clone(served),
             verb,
             namespace: owned(&path.namespace),
             name: owned(&path.name).filter(|_| !path.is_watch),
             subresource: owned(&path.subresource),
             query,
-            answer,
+            answer: Answer::default(),
             content_type: text_of(header::CONTENT_TYPE),
             strict: Vec::new(),
             // Who asks inside the process may do everything.
@@ -101,8 +95,23 @@ impl Asked {
             user_agent: text_of(header::USER_AGENT),
         };
         asked.check()?;
-        asked.check_shape()?;
+        if verb == Verb::Patch {
+            asked.check_patch_media()?;
+        }
+        asked.answer = asked.acceptable(&text_of(header::ACCEPT))?;
         Ok(asked)
+    }
+
+    /// In which form the client takes the answer.
+    fn acceptable(&self, accept: &str) -> Result<Answer, Refusal> {
+        let is_of_many = matches!(self.verb, Verb::List | Verb::Watch);
+        if self.served.schema.is_none() && !codec::accepts_any_format(accept) {
+            return Err(not_acceptable(no_format(is_of_many)));
+        }
+        Answer::of(accept).ok_or_else(|| Refusal {
+            warnings: self.served.deprecation.iter().cloned().collect(),
+            ..not_acceptable_media()
+        })
     }
 
     fn check(&self) -> Result<(), Refusal> {
@@ -160,8 +169,9 @@ impl Asked {
         )))
     }
 
-    /// Of a list there is no metadata of an object, and of an object none of a list.
-    fn check_shape(&self) -> Result<(), Refusal> {
+    /// Of a list there is no metadata of an object, and of an object none of a list. This is found when the answer is
+    /// written, so what was asked for has been done.
+    pub(super) fn check_shape(&self) -> Result<(), Refusal> {
         let include = self.parameter("includeObject").unwrap_or("Metadata");
         if matches!(self.answer.shape, Shape::Table(_)) && !matches!(include, "Metadata" | "Object" | "None")
         {
@@ -175,6 +185,9 @@ impl Asked {
         let (resource, is_list) = (&self.served.resource, self.verb == Verb::List);
         if is_list == of_list || self.verb == Verb::Watch {
             return Ok(());
+        }
+        if !is_list && self.served.schema.is_some() {
+            return Err(Refusal::unclassified("content is not a list"));
         }
         let package = resource.group.split('.').next().filter(|name| !name.is_empty()).unwrap_or("core");
         let list = if is_list { "List" } else { "" };
@@ -261,9 +274,14 @@ impl Asked {
         LabelSelector::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))
     }
 
-    pub(super) fn field_selector(&self) -> Result<FieldSelector, Refusal> {
+    /// Fields that the kind cannot be selected by may be in it.
+    pub(super) fn field_selector_as_said(&self) -> Result<FieldSelector, Refusal> {
         let text = self.parameter("fieldSelector").unwrap_or_default();
-        let selector = FieldSelector::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))?;
+        FieldSelector::parse(text).map_err(|error| Refusal::bad_request(error.to_string()))
+    }
+
+    pub(super) fn field_selector(&self) -> Result<FieldSelector, Refusal> {
+        let selector = self.field_selector_as_said()?;
         let supported = super::filter::selectable_fields(&self.served);
         match selector.requirements.iter().find(|it| !supported.contains(&it.field.as_str())) {
             None => Ok(selector),
@@ -301,9 +319,9 @@ fn not_acceptable(message: String) -> Refusal {
     Refusal::new(406, Reason::NotAcceptable, message)
 }
 
-fn no_format(is_watch: bool) -> String {
+fn no_format(is_of_many: bool) -> String {
     let streams = format!(", {};stream=watch, {};stream=watch", MEDIA[0], MEDIA[2]);
-    let streams = if is_watch { streams.as_str() } else { "" };
+    let streams = if is_of_many { streams.as_str() } else { "" };
     format!("406: Not Acceptable\n\nAvailable representations: {}{streams}", MEDIA.join(", "))
 }
 
@@ -331,8 +349,7 @@ impl Asked {
     /// The object that is sent, and what is unknown or there twice in it.
     pub(super) async fn object(&mut self, body: Body) -> Result<Value, Refusal> {
         let is_built_in = self.served.schema.is_none();
-        let media = Media::of(&self.content_type).filter(|media| is_built_in || *media != Media::Protobuf);
-        let media = media.ok_or_else(unsupported_media)?;
+        let media = self.media()?;
         let bytes = bytes(body).await?;
         let (api_version, kind) = self.kind_of_body();
         let types = Types::of_built_in(&api_version, &kind).filter(|_| is_built_in);
@@ -343,15 +360,27 @@ impl Asked {
         Ok(body.value)
     }
 
+    /// How the object in the body is written.
+    pub(super) fn media(&self) -> Result<Media, Refusal> {
+        let is_built_in = self.served.schema.is_none();
+        let media = Media::of(&self.content_type).filter(|media| is_built_in || *media != Media::Protobuf);
+        media.ok_or_else(unsupported_media)
+    }
+
     /// What is read and written at the endpoint.
     fn kind_of_body(&self) -> (String, String) {
         let resource = &self.served.resource;
-        let name = self.subresource.as_deref();
-        let part = resource.subresources.iter().find(|part| Some(&*part.name) == name);
-        match part.and_then(|part| part.kind.as_ref()) {
-            Some((group, version, kind)) => (format!("{group}/{version}"), kind.clone()),
+        match self.part_kind() {
+            Some((group, version, kind)) => (format!("{group}/{version}"), kind),
             None => (resource.api_version(), resource.kind.clone()),
         }
+    }
+
+    /// Group, version and kind of what the subresource is, where that is no such object.
+    pub(super) fn part_kind(&self) -> Option<(String, String, String)> {
+        let name = self.subresource.as_deref();
+        let part = self.served.resource.subresources.iter().find(|part| Some(&*part.name) == name);
+        part?.kind.clone()
     }
 
     /// The patch that is sent: YAML only if it is one to apply.

@@ -140,12 +140,20 @@ fn table_of(asked: &Asked, objects: &[Value], metadata: &Value, version: &str) -
     let (served, include, now) = (&asked.served, asked.include_object(), timestamp_secs());
     let mut table = match served.schema {
         Some(_) => table::render(&served.columns, objects, metadata, include, now),
+        None if asked.is_scale() => {
+            table::built_in::render(&table::built_in::SCALE, objects, metadata, include, now)
+        }
         None => {
             let view = table::built_in::view_of(&served.resource.group, &served.resource.plural);
             table::built_in::render(view, objects, metadata, include, now)
         }
     };
     table["apiVersion"] = version.into();
+    for row in table["rows"].as_array_mut().into_iter().flatten() {
+        if row["object"]["kind"] == "PartialObjectMetadata" {
+            row["object"]["apiVersion"] = version.into();
+        }
+    }
     table
 }
 
@@ -153,11 +161,11 @@ fn metadata_of(object: &Value, version: &str) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": version, "metadata": object["metadata"]})
 }
 
-pub(super) fn stream(body: Body) -> Response {
-    respond(body, 200, JSON, &[])
+pub(super) fn stream(warnings: &[String], body: Body) -> Response {
+    respond(body, 200, JSON, warnings)
 }
 
-fn deprecation(asked: &Asked) -> Vec<String> {
+pub(super) fn deprecation(asked: &Asked) -> Vec<String> {
     asked.served.deprecation.iter().cloned().collect()
 }
 

@@ -79,7 +79,7 @@ impl Server {
         let now = Instant::now();
         let timeout = options.timeout_secs.map_or(LIMITS.watch_time, Duration::from_secs);
         let is_table = matches!(asked.answer.shape, Shape::Table(_));
-        let has_end = sends_initial && options.sends_initial.is_some() && options.has_bookmarks;
+        let has_end = sends_initial && options.has_bookmarks;
         let watching = Watching {
             caller: self.caller.clone(),
             filter,
@@ -94,11 +94,12 @@ impl Server {
             is_over: false,
             asked,
         };
+        let warnings = respond::deprecation(&watching.asked);
         let lines = stream::unfold(watching, |mut watching| async move {
             let bytes = watching.next().await?;
             Some((Ok::<Bytes, std::convert::Infallible>(bytes), watching))
         });
-        Ok(respond::stream(Body::from_stream(lines)))
+        Ok(respond::stream(&warnings, Body::from_stream(lines)))
     }
 
     pub(super) async fn newest_revision(&self) -> Result<u64, StoreError> {

@@ -46,38 +46,55 @@ impl Types {
     /// printed when empty is left out. Changes nothing for custom resources.
     pub fn normalise(&self, object: &mut Value) {
         if self.built_in {
-            normalise(&self.arena, self.root, object);
+            normalise(&self.arena, self.root, object, Emptiness::Said);
+        }
+    }
+
+    /// As [`Types::normalise`], for an object that is to be stored: where it ends up there is no difference between an
+    /// empty list and none.
+    pub fn normalise_stored(&self, object: &mut Value) {
+        if self.built_in {
+            normalise(&self.arena, self.root, object, Emptiness::Lost);
         }
     }
 }
 
-fn normalise(arena: &Arena, id: TypeId, value: &mut Value) {
+/// Whether a list that somebody said to be empty is told from one that nobody spoke of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Emptiness {
+    Said,
+    Lost,
+}
+
+fn normalise(arena: &Arena, id: TypeId, value: &mut Value, emptiness: Emptiness) {
     let atom = arena.atom(id);
     if atom.form.holds_schemas() {
         return match value {
-            Value::Array(items) => items.iter_mut().for_each(|item| normalise(arena, arena.schema, item)),
-            value => normalise(arena, arena.schema, value),
+            Value::Array(items) => {
+                items.iter_mut().for_each(|item| normalise(arena, arena.schema, item, emptiness));
+            }
+            value => normalise(arena, arena.schema, value, emptiness),
         };
     }
     match value {
         Value::Object(fields) => {
             let Some(map) = &atom.map else { return };
             if map.name.is_some() {
-                normalise_struct(map, fields);
+                normalise_struct(map, fields, emptiness);
             }
             if atom.form == Form::Map {
                 fields.sort_keys();
                 fill(arena, map.element, fields.values_mut());
             }
             for (name, field) in fields {
-                normalise(arena, map.field(name), field);
+                normalise(arena, map.field(name), field, emptiness);
             }
         }
         Value::Array(items) => {
             let Some(list) = &atom.list else { return };
             fill(arena, list.element, items.iter_mut());
             for item in items {
-                normalise(arena, list.element, item);
+                normalise(arena, list.element, item, emptiness);
             }
         }
         _ => {}
@@ -91,9 +108,12 @@ fn fill<'a>(arena: &Arena, id: TypeId, values: impl Iterator<Item = &'a mut Valu
     }
 }
 
-fn normalise_struct(map: &MapOf, fields: &mut Map<String, Value>) {
+fn normalise_struct(map: &MapOf, fields: &mut Map<String, Value>, emptiness: Emptiness) {
     fields.retain(|name, value| match map.fields.get(name).map(|field| &field.presence) {
         None => true,
+        Some(Presence::Always(Value::Null)) if value.is_array() && emptiness == Emptiness::Lost => {
+            !is_empty(value)
+        }
         Some(Presence::NotEmpty) => !is_empty(value),
         Some(_) => !value.is_null(),
     });

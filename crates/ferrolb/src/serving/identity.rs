@@ -1,7 +1,7 @@
 //! The certificate that a server shows. It can be replaced while the server runs.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{CertificateParams, DnType, KeyPair, SanType};
@@ -10,6 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use tokio::sync::watch;
 
 /// How often files are looked at. Kubernetes takes a minute to bring them anyway.
 const RELOAD_EVERY: Duration = Duration::from_secs(10);
@@ -18,7 +19,7 @@ const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// A certificate with its key, or none yet: then every handshake fails.
 #[derive(Debug, Default)]
-pub struct Identity(RwLock<Option<Arc<CertifiedKey>>>);
+pub struct Identity(watch::Sender<Option<Arc<CertifiedKey>>>);
 
 /// Why something is no certificate with its key.
 #[derive(Debug, thiserror::Error)]
@@ -65,12 +66,14 @@ impl Identity {
     /// From now on the server is this one. An unusable pair changes nothing.
     pub fn replace(&self, certificate: &[u8], key: &[u8]) -> Result<(), IdentityError> {
         let certified = certified(certificate, key)?;
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(certified));
+        self.0.send_replace(Some(Arc::new(certified)));
         Ok(())
     }
 
-    pub fn is_known(&self) -> bool {
-        self.current().is_some()
+    /// Ready when there is a certificate.
+    pub async fn known(&self) {
+        // The other end is in `self`, so it cannot be gone.
+        let _ = self.0.subscribe().wait_for(Option::is_some).await;
     }
 
     /// Becomes what the files of a directory say whenever they change, for ever.
@@ -98,7 +101,7 @@ impl Identity {
     }
 
     fn current(&self) -> Option<Arc<CertifiedKey>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.borrow().clone()
     }
 }
 
@@ -192,7 +195,7 @@ mod tests {
         // Time stands still but for these pauses, so each is one look at the files.
         let pause = RELOAD_EVERY + Duration::from_millis(1);
         let (first, second) = (made("a"), made("b"));
-        assert!(!identity.is_known());
+        assert!(shown(&identity).is_none());
         write(&first);
         tokio::time::sleep(pause).await;
         assert_eq!(shown(&identity), der(&first.0));

@@ -6,6 +6,7 @@ use super::{fill, fill_absent, made, within};
 
 /// Completes an object that is new, whose metadata is as it will be stored.
 pub fn begin(object: &mut Value, api_version: &str, kind: &str, now: &Value) {
+    drop_disabled(object, api_version, kind);
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     match (group, kind) {
         ("", "Pod") => {
@@ -33,11 +34,30 @@ pub fn begin(object: &mut Value, api_version: &str, kind: &str, now: &Value) {
 
 /// Completes an object that takes the place of another.
 pub fn carry(object: &mut Value, old: &Value, api_version: &str, kind: &str) {
+    drop_disabled(object, api_version, kind);
+    let quality = old.pointer("/status/qosClass");
+    if let ("v1", "Pod", Some(quality)) = (api_version, kind, quality)
+        && let Some(status) = made(object, "status")
+    {
+        fill(status, "qosClass", quality.clone());
+    }
     if (api_version, kind) == ("apps/v1", "DaemonSet") {
         let before = old["metadata"]["annotations"][TEMPLATE_GENERATION].as_str();
         let before = before.and_then(|text| text.parse().ok()).unwrap_or(1_i64);
         let is_same = object.pointer("/spec/template") == old.pointer("/spec/template");
         note_template(object, if is_same { before } else { before.saturating_add(1) });
+    }
+}
+
+/// Fields of features that are off, or gone, are read and not kept.
+fn drop_disabled(object: &mut Value, api_version: &str, kind: &str) {
+    let fields: &[&str] = match (api_version, kind) {
+        ("v1", "Node") => &["configSource"],
+        ("coordination.k8s.io/v1", "Lease") => &["strategy", "preferredHolder"],
+        _ => return,
+    };
+    if let Some(spec) = object["spec"].as_object_mut() {
+        spec.retain(|field, _| !fields.contains(&field.as_str()));
     }
 }
 

@@ -31,6 +31,11 @@ pub fn complete(object: &mut Value, api_version: &str, kind: &str) {
         ("batch", "Job") => within(object, "spec", workload::job),
         ("batch", "CronJob") => within(object, "spec", workload::cron_job),
         ("", "Endpoints") => cluster::endpoints(object),
+        ("", "Namespace") => {
+            if let Some(status) = made(object, "status") {
+                fill(status, "phase", json!("Active"));
+            }
+        }
         ("", "LimitRange") => cluster::limit_range(object),
         ("", "Node") => cluster::node(object),
         ("", "PersistentVolume") => volume::persistent_volume(object),

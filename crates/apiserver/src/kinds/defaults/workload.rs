@@ -65,6 +65,7 @@ pub(super) fn job(spec: &mut Value) {
     fill_absent(spec, "backoffLimit", json!(6));
     fill_absent(spec, "completionMode", json!("NonIndexed"));
     fill_absent(spec, "suspend", json!(false));
+    fill_absent(spec, "manualSelector", json!(false));
     let has_policy = spec.get("podFailurePolicy").is_some_and(|policy| !policy.is_null());
     let replacement = if has_policy { "Failed" } else { "TerminatingOrFailed" };
     fill_absent(spec, "podReplacementPolicy", json!(replacement));

@@ -73,34 +73,34 @@ fn without_annotation(metadata: &mut Value, name: &str) {
 struct Column {
     name: &'static str,
     column_type: &'static str,
+    format: &'static str,
     priority: i64,
 }
 
 impl Column {
     fn definition(&self) -> Value {
-        let format = if self.name == "Name" { "name" } else { "" };
         let description = format!("{}, as people read it.", self.name);
         json!({
-            "name": self.name, "type": self.column_type, "format": format, "description": description,
+            "name": self.name, "type": self.column_type, "format": self.format, "description": description,
             "priority": self.priority,
         })
     }
 }
 
 const fn text(name: &'static str) -> Column {
-    Column { name, column_type: "string", priority: 0 }
+    Column { name, column_type: "string", format: "", priority: 0 }
 }
 
 const fn integer(name: &'static str) -> Column {
-    Column { name, column_type: "integer", priority: 0 }
+    Column { name, column_type: "integer", format: "", priority: 0 }
 }
 
 const fn boolean(name: &'static str) -> Column {
-    Column { name, column_type: "boolean", priority: 0 }
+    Column { name, column_type: "boolean", format: "", priority: 0 }
 }
 
 const fn wide(name: &'static str) -> Column {
-    Column { name, column_type: "string", priority: 1 }
+    Column { name, column_type: "string", format: "", priority: 1 }
 }
 
 const fn view(
@@ -112,7 +112,7 @@ const fn view(
     View { group, plural, columns, cells }
 }
 
-const NAME: Column = text("Name");
+const NAME: Column = Column { format: "name", ..text("Name") };
 const AGE: Column = text("Age");
 const CONTAINERS: Column = wide("Containers");
 const IMAGES: Column = wide("Images");
@@ -122,8 +122,16 @@ const NETWORKING: &str = "networking.k8s.io";
 const RBAC: &str = "rbac.authorization.k8s.io";
 const STORAGE: &str = "storage.k8s.io";
 
-const CREATED: Column = Column { name: "Created At", column_type: "date", priority: 0 };
+const CREATED: Column = Column { name: "Created At", column_type: "date", format: "", priority: 0 };
 static PLAIN: View = view("", "", &[NAME, CREATED], other::plain);
+
+/// How the scale of a kind is printed.
+pub static SCALE: View = view(
+    "",
+    "",
+    &[Column { format: "", ..NAME }, integer("Desired"), integer("Available"), AGE],
+    workload::scale,
+);
 
 const EVENT: [Column; 10] = [
     text("Last Seen"),
@@ -135,7 +143,7 @@ const EVENT: [Column; 10] = [
     text("Message"),
     wide("First Seen"),
     wide("Count"),
-    wide("Name"),
+    Column { format: "name", ..wide("Name") },
 ];
 const NODE: [Column; 10] = [
     NAME,

@@ -130,6 +130,11 @@ pub(super) fn cron_job(row: &Row<'_>) -> Vec<Value> {
     cells
 }
 
+pub(super) fn scale(row: &Row<'_>) -> Vec<Value> {
+    let [desired, available] = ["/spec/replicas", "/status/replicas"].map(|it| row.number(it).into());
+    vec![row.name().into(), desired, available, row.age().into()]
+}
+
 const UNSET: &str = super::UNSET;
 
 pub(super) fn disruption_budget(row: &Row<'_>) -> Vec<Value> {
