@@ -1,6 +1,6 @@
 //! How many replicas there are to be: the same small object for every kind that can be scaled.
 //!
-//! A Scale is a view of another object. Writing it changes one field there; webhooks are not asked about it.
+//! A Scale is a view of another object. Writing it changes one field there; webhooks are asked about the view.
 
 use chrono::Utc;
 use serde_json::{Value, json};
@@ -130,6 +130,24 @@ impl Served {
 impl Asked {
     pub(super) fn is_scale(&self) -> bool {
         self.subresource.as_deref() == Some("scale")
+    }
+
+    /// What webhooks are asked about: the object, or the Scale that is written.
+    pub(super) fn viewed(&self, object: &Value) -> Value {
+        match &self.served.scale {
+            Some(paths) if self.is_scale() && !object.is_null() => scale_of(object, paths, &self.served),
+            _ => object.clone(),
+        }
+    }
+
+    /// What webhooks made of that.
+    pub(super) fn take_over(&self, object: &mut Value, viewed: Value) {
+        match &self.served.scale {
+            Some(paths) if self.is_scale() => {
+                set(object, &paths.spec, viewed["spec"]["replicas"].as_i64().unwrap_or_default().into());
+            }
+            _ => *object = viewed,
+        }
     }
 
     fn scale_paths(&self) -> Result<&ScalePaths, Refusal> {
