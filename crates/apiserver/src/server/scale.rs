@@ -2,6 +2,7 @@
 //!
 //! A Scale is a view of another object. Writing it changes one field there; webhooks are asked about the view.
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::Server;
@@ -233,7 +234,15 @@ impl Server {
         };
         let revision = object["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse().ok());
         let old = Found { object: object.clone(), revision: revision.unwrap_or_default() };
-        let written = self.replace(asked, new, &old, Vec::new()).await.map_err(Refusal::from)?;
+        asked.require_version(&new, &old).map_err(Refusal::from)?;
+        // A scale does not speak of no replicas, so nobody comes to own that there are none.
+        let mut said = new.clone();
+        if replicas == 0 {
+            remove(&mut said, &paths.spec);
+        }
+        let owned = asked.field_owner().update(Some(object), said, &asked.field_manager(), Utc::now());
+        new["metadata"]["managedFields"] = owned["metadata"]["managedFields"].clone();
+        let written = self.store_changed(asked, new, &old, Vec::new()).await.map_err(Refusal::from)?;
         Ok(shown(asked, paths, written))
     }
 }
@@ -257,6 +266,14 @@ fn whole_of(asked: &Asked, paths: &ScalePaths, config: &Value) -> Result<Value, 
         set(&mut whole, &paths.spec, config["spec"]["replicas"].clone());
     }
     Ok(whole)
+}
+
+/// Takes away what a pointer leads to.
+fn remove(object: &mut Value, pointer: &str) {
+    let Some((inner, name)) = pointer.rsplit_once('/') else { return };
+    if let Some(fields) = object.pointer_mut(inner).and_then(Value::as_object_mut) {
+        fields.shift_remove(name);
+    }
 }
 
 /// Sets what a pointer leads to, with the objects on the way.
