@@ -96,6 +96,7 @@ async fn server(engine: Engine) -> anyhow::Result<(Arc<Server>, Option<Arc<Direc
             ranges,
             security,
             has_cluster_objects: true,
+            advertised: Some((Ipv4Addr::LOCALHOST, 6443).into()),
             collects_garbage: false,
             ..Options::default()
         },

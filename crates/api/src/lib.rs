@@ -9,6 +9,7 @@
 //!   that already has these kinds sees no difference.
 //! * [`convert`]: `BGPPeer` between its two versions, as a function over JSON.
 //! * [`admit`]: whether an object may be written, as an admission webhook is asked.
+//! * [`reservation`]: addresses that are kept for a Service which is gone.
 //! * [`duration`]: Go's duration text, which the API uses for timers.
 //!
 //! What must never happen here: talking to an API server, deciding what to announce (that is `plan`), or
@@ -30,6 +31,7 @@ pub mod frrk8s;
 pub mod ingest;
 pub mod metallb;
 pub mod parse;
+pub mod reservation;
 
 mod labels;
 mod null;

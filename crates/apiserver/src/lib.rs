@@ -1,7 +1,41 @@
 //! A small Kubernetes API server, for any resource and for none in particular.
 //!
-//! [`server::Server`] is an axum router over a [`store`], so a Kubernetes client can be pointed at it inside the
-//! same process: in tests, on a single host, in a lab. Its parts know nothing of each other:
+//! A [`server::Server`] keeps objects in a [`store`] and answers as a kube-apiserver 1.36 does. Clients in the same
+//! process call [its router](server::Server::router), which is an ordinary service; for clients from the network
+//! [`serve`] serves [the one that asks who they are](server::Server::secured) over TLS. It is meant for tests, for a
+//! single host, for a lab.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use apiserver::server::Server;
+//! use apiserver::store::MemoryStore;
+//! use axum::body::Body;
+//! use axum::http::{Request, header};
+//! use tower::ServiceExt;
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::open(Arc::new(MemoryStore::new())).await?;
+//! let map = r#"{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}"#;
+//! let request = Request::post("/api/v1/namespaces/default/configmaps")
+//!     .header(header::CONTENT_TYPE, "application/json")
+//!     .body(Body::from(map))?;
+//! assert_eq!(server.router().oneshot(request).await?.status(), 201);
+//!
+//! let request = Request::get("/api/v1/namespaces/default/configmaps/a").body(Body::empty())?;
+//! let answer = server.router().oneshot(request).await?;
+//! let bytes = axum::body::to_bytes(answer.into_body(), 1 << 20).await?;
+//! let map: serde_json::Value = serde_json::from_slice(&bytes)?;
+//! assert_eq!(map["data"]["k"], "v");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A server runs within a tokio runtime that has timers, and its work in the background ends with its last handle.
+//! What it takes from its clients is bounded by [`server::LIMITS`], whichever way they come in.
+//!
+//! Its parts:
 //!
 //! * [`schema`]: everything that an API server decides about a custom resource from its definition alone;
 //! * [`definition`], [`conversion`]: what a CustomResourceDefinition must be, and objects between its versions;
@@ -17,10 +51,11 @@
 //! * [`serve`]: the server on the network, over TLS;
 //! * [`status`], [`table`]: what it is answered with.
 //!
-//! What the server does not do: nothing runs what it stores, so there are no controllers beside namespaces, ownership
-//! and definitions, and no kubelet behind `pods/log` or `pods/exec`; other API servers are not found through it;
-//! ValidatingAdmissionPolicies are stored and not evaluated; and the cost of CEL rules is not estimated beforehand but
-//! bounded while they run.
+//! What the server does not do: nothing runs what it stores. It sees to namespaces, owners, definitions and the age of
+//! events and, if asked, to what every cluster has; there are no other controllers, and no kubelet behind `pods/log` or
+//! `pods/exec`. Other API servers are not found through it, ValidatingAdmissionPolicies are kept and not evaluated, and
+//! the cost of CEL rules is not estimated beforehand but bounded while they run. Answers are JSON or YAML; protobuf is
+//! read and, but for OpenAPI, not written.
 //!
 //! Nothing in this crate knows what a load balancer is.
 #![forbid(unsafe_code)]

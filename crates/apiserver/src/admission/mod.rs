@@ -60,6 +60,8 @@ pub struct Request {
     pub equivalents: Vec<Named>,
     /// Empty if it is about the object itself.
     pub subresource: String,
+    /// Group, version and kind of what is written through the subresource, where that is no such object.
+    pub part: Option<(String, String, String)>,
     pub name: String,
     /// Of a Namespace, its own name.
     pub namespace: String,

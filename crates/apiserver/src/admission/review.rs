@@ -45,12 +45,16 @@ pub(super) fn request(request: &Request, named: &Named, uid: &str) -> Value {
     let mut asked = Map::new();
     let mut set = |field: &str, value: Value| drop(asked.insert(field.to_owned(), value));
     set("uid", uid.into());
-    set("kind", kind_json(named));
+    let kind = |named: &Named| match &request.part {
+        Some((group, version, kind)) => json!({"group": group, "version": version, "kind": kind}),
+        None => kind_json(named),
+    };
+    set("kind", kind(named));
     set("resource", resource(named));
     if !request.subresource.is_empty() {
         set("subResource", request.subresource.as_str().into());
     }
-    set("requestKind", kind_json(&request.named));
+    set("requestKind", kind(&request.named));
     set("requestResource", resource(&request.named));
     if !request.subresource.is_empty() {
         set("requestSubResource", request.subresource.as_str().into());

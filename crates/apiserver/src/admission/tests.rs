@@ -20,6 +20,7 @@ fn request() -> Request {
         named: named("v1"),
         equivalents: vec![named("v1beta1")],
         subresource: String::new(),
+        part: None,
         name: "a".to_owned(),
         namespace: "n".to_owned(),
         user: json!({"username": "u"}),

@@ -225,6 +225,11 @@ impl Asked {
         }
         match self.served.built_in_name() {
             Some(("", "services")) => service::warnings(object, self.is_status()),
+            Some(("admissionregistration.k8s.io", plural))
+                if plural.starts_with("validatingadmissionpolic") && old.is_none() =>
+            {
+                vec!["this server keeps admission policies and does not evaluate them".to_owned()]
+            }
             Some(("", "secrets")) => secret::warnings(object),
             Some(("discovery.k8s.io", "endpointslices")) if old.is_none() => endpointslice::warnings(object),
             _ => Vec::new(),

@@ -1,5 +1,6 @@
 //! What is there in a cluster without anybody having asked for it: roles, and in each namespace an account
-//! and the certificate that it trusts. In a real cluster several programs see to that.
+//! and the certificate that it trusts; the Service of the server itself. In a real cluster several programs see to
+//! that.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -55,6 +56,7 @@ impl Server {
         for key in keys {
             self.look_after(&key).await;
         }
+        self.advertise().await;
         Ok(watch)
     }
 
@@ -65,6 +67,7 @@ impl Server {
             return true;
         };
         match plural {
+            _ if Server::is_of_advertised(plural, namespace, name) => self.advertise().await,
             "namespaces" => self.furnish(name).await,
             "serviceaccounts" if name == "default" => self.furnish(namespace).await,
             "configmaps" if name == AUTHORITY_MAP => self.furnish(namespace).await,
@@ -138,8 +141,18 @@ impl Server {
         self.write_itself(Method::PATCH, &path, "application/merge-patch+json", &patch).await
     }
 
-    async fn read(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
-        let entry = self.store.get(&key_of("", plural, namespace, name)).await.ok()??;
+    pub(super) async fn read(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+        self.read_of("", plural, namespace, name).await
+    }
+
+    pub(super) async fn read_of(
+        &self,
+        group: &str,
+        plural: &str,
+        namespace: &str,
+        name: &str,
+    ) -> Option<Value> {
+        let entry = self.store.get(&key_of(group, plural, namespace, name)).await.ok()??;
         serde_json::from_slice(&entry.value).ok()
     }
 
@@ -149,7 +162,7 @@ impl Server {
     }
 
     /// Does what a client in this process would do; whether there is nothing left to do.
-    async fn write_itself(&self, method: Method, path: &str, media: &str, body: &Value) -> bool {
+    pub(super) async fn write_itself(&self, method: Method, path: &str, media: &str, body: &Value) -> bool {
         let request = Request::builder()
             .method(method)
             .uri(path)

@@ -1,4 +1,5 @@
-//! The way in from the network: who asks, in whose name, whether they may, and when it is their turn.
+//! The ways in. From the network: who asks, in whose name, whether they may, and when it is their turn. From inside the
+//! process: whoever asks may do everything and waits for nobody, and everything else holds for it too.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,27 +25,44 @@ use crate::store::RangeRequest;
 
 type Query = BTreeMap<String, String>;
 
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    Network,
+    Process,
+}
+
 pub(super) async fn answer(State(server): State<Arc<Server>>, request: Request) -> Response {
-    let arrived = Instant::now();
-    let (parts, body) = request.into_parts();
-    let query = request::query(&parts);
-    let accept = respond::accepted(&parts.headers);
-    let wanted = Attributes::of(&parts.method, parts.uri.path(), &query);
-    let is_served = server.is_served(&wanted);
-    let entered = server.traffic.entered(&wanted);
-    let answered = server.admitted(parts, body, &wanted, &query).await;
-    let response = answered.unwrap_or_else(|refusal| respond::refusal(&refusal, &accept));
-    server.traffic.metrics.count(&wanted, is_served, response.status().as_u16(), arrived.elapsed());
-    traffic::guarded(response, entered)
+    server.counted(request, Origin::Network).await
+}
+
+/// Answers somebody in the same process.
+pub(super) async fn answer_inside(State(server): State<Arc<Server>>, request: Request) -> Response {
+    server.counted(request, Origin::Process).await
 }
 
 impl Server {
+    async fn counted(self: Arc<Server>, request: Request, origin: Origin) -> Response {
+        let arrived = Instant::now();
+        let (parts, body) = request.into_parts();
+        let query = request::query(&parts);
+        let accept = respond::accepted(&parts.headers);
+        let wanted = Attributes::of(&parts.method, parts.uri.path(), &query);
+        let is_served = self.is_served(&wanted);
+        let entered = self.traffic.entered(&wanted);
+        let answered = self.admitted(parts, body, &wanted, &query, origin).await;
+        let response = answered.unwrap_or_else(|refusal| respond::refusal(&refusal, &accept));
+        self.traffic.metrics.count(&wanted, is_served, response.status().as_u16(), arrived.elapsed());
+        traffic::guarded(response, entered)
+    }
+
     async fn admitted(
         self: &Arc<Server>,
         mut parts: Parts,
         body: Body,
         wanted: &Attributes,
         query: &Query,
+        origin: Origin,
     ) -> Result<Response, Refusal> {
         let deadline = Instant::now() + LIMITS.request_time;
         if parts.uri.path_and_query().is_some_and(|it| it.as_str().len() > LIMITS.url_bytes) {
@@ -52,21 +70,28 @@ impl Server {
             let message = format!("the request URI is too long: limit is {}", LIMITS.url_bytes);
             return Err(Refusal::new(414, Reason::None, message));
         }
-        let user = self.user_of(&parts, wanted).await?;
-        let decision = self.access.admit(&user, wanted).await;
-        if !decision.is_allowed {
-            return Err(wanted.forbidden(&user.name, &decision.reason));
-        }
+        // Inside the process a caller can say who it is; without that, it is the admin.
+        let user = match (origin, parts.extensions.get::<Identity>()) {
+            (Origin::Network, _) => self.allowed(&parts, wanted).await?,
+            (Origin::Process, given) => given.cloned().unwrap_or_else(Identity::admin),
+        };
         if !wanted.is_resource && wanted.path == "/metrics" {
             return self.metrics().await;
         }
-        if user.is_trusted() {
+        if origin == Origin::Process || user.is_trusted() {
             let body = received(body).await?;
             parts.extensions.insert(user);
             return self.within(deadline, Request::from_parts(parts, body), ()).await;
         }
         self.in_turn(parts, body, user, traffic::is_heavy(wanted, query), deadline, wanted.verb == "watch")
             .await
+    }
+
+    /// Who asks from the network, if it may.
+    async fn allowed(&self, parts: &Parts, wanted: &Attributes) -> Result<Identity, Refusal> {
+        let user = self.user_of(parts, wanted).await?;
+        let decision = self.access.admit(&user, wanted).await;
+        if decision.is_allowed { Ok(user) } else { Err(wanted.forbidden(&user.name, &decision.reason)) }
     }
 
     /// Answers a user who shares this server with others.

@@ -271,9 +271,7 @@ impl Asked {
             (None, plural) => plural.to_owned(),
         };
         let namespace = self.namespace.as_ref().map(|name| format!("{name}/")).unwrap_or_default();
-        // Of these the real server says no more.
-        let root = if kept == "rolebindings" { "" } else { "/registry" };
-        format!("{root}/{kept}/{namespace}{}", self.target().name)
+        format!("/registry/{kept}/{namespace}{}", self.target().name)
     }
 
     pub(super) fn no_name(&self) -> Refusal {

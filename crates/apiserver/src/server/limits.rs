@@ -42,7 +42,7 @@ pub struct Limits {
     pub body_bytes: usize,
     /// What of a longer body is read and thrown away, because some clients do not look at the answer before all is sent.
     pub drained_bytes: usize,
-    /// Length of a stored object. 413.
+    /// Length of a stored object. 500, in the words of a real server.
     pub object_bytes: usize,
     /// Length of path and query of a request. 414.
     pub url_bytes: usize,

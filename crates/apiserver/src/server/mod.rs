@@ -3,6 +3,7 @@
 //! [`Server::router`] is an ordinary service, so a client in the same process needs no socket.
 
 mod access;
+mod advertised;
 mod behaviour;
 mod built_in;
 mod calling;
@@ -62,13 +63,12 @@ mod webhook_tests;
 #[cfg(test)]
 mod working_tests;
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Value, json};
 
@@ -107,6 +107,9 @@ pub struct Options {
     /// Whether the server makes what a cluster always has: its namespaces and, in each, an account and the certificate
     /// that clients trust. A server for a single program needs none of it.
     pub has_cluster_objects: bool,
+    /// Where clients of the cluster reach this server. With the objects of a cluster there is also the Service
+    /// `kubernetes` then, which leads there unless it is a loopback address.
+    pub advertised: Option<SocketAddr>,
     /// Whether what loses its owner or its namespace goes too. In a real cluster another program sees to that.
     pub collects_garbage: bool,
 }
@@ -148,6 +151,7 @@ impl Default for Options {
             conversions,
             services,
             has_cluster_objects: false,
+            advertised: None,
             collects_garbage: true,
         }
     }
@@ -193,9 +197,12 @@ impl Server {
         Ok(server)
     }
 
-    /// For clients in the same process: whoever can call it may do everything.
+    /// For clients in the same process: whoever can call it may do everything and waits for nobody, as a trusted user
+    /// from the network. The [`LIMITS`] of length, size and time hold, the store bounds the watches, and the requests
+    /// are counted with all others. One that carries an [`Identity`](crate::auth::Identity) as an extension is made in
+    /// that name.
     pub fn router(self: &Arc<Server>) -> Router {
-        Router::new().fallback(answer).with_state(Arc::clone(self))
+        Router::new().fallback(gate::answer_inside).with_state(Arc::clone(self))
     }
 
     /// For clients from the network, who say who they are and are asked whether they may.
@@ -289,11 +296,6 @@ impl Server {
             }
         }
     }
-}
-
-async fn answer(State(server): State<Arc<Server>>, request: axum::extract::Request) -> Response {
-    let accept = respond::accepted(request.headers());
-    server.work_on(request, ()).await.unwrap_or_else(|refusal| respond::refusal(&refusal, &accept))
 }
 
 /// Whether a path is in the core group or a built-in one. What is not there elsewhere is no API at all.

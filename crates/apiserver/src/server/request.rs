@@ -370,12 +370,17 @@ impl Asked {
     /// What is read and written at the endpoint.
     fn kind_of_body(&self) -> (String, String) {
         let resource = &self.served.resource;
-        let name = self.subresource.as_deref();
-        let part = resource.subresources.iter().find(|part| Some(&*part.name) == name);
-        match part.and_then(|part| part.kind.as_ref()) {
-            Some((group, version, kind)) => (format!("{group}/{version}"), kind.clone()),
+        match self.part_kind() {
+            Some((group, version, kind)) => (format!("{group}/{version}"), kind),
             None => (resource.api_version(), resource.kind.clone()),
         }
+    }
+
+    /// Group, version and kind of what the subresource is, where that is no such object.
+    pub(super) fn part_kind(&self) -> Option<(String, String, String)> {
+        let name = self.subresource.as_deref();
+        let part = self.served.resource.subresources.iter().find(|part| Some(&*part.name) == name);
+        part?.kind.clone()
     }
 
     /// The patch that is sent: YAML only if it is one to apply.

@@ -129,7 +129,9 @@ pub(super) fn shown(asked: &Asked, object: &Value) -> Value {
     match asked.answer.shape {
         Shape::Object => object.clone(),
         Shape::Table(version) => {
-            let metadata = json!({"resourceVersion": object["metadata"]["resourceVersion"]});
+            // What was not stored has no version.
+            let revision = object["metadata"].get("resourceVersion").filter(|revision| !revision.is_null());
+            let metadata = revision.map_or_else(|| json!({}), |it| json!({"resourceVersion": it}));
             table_of(asked, std::slice::from_ref(object), &metadata, version)
         }
         Shape::Metadata { version, .. } => metadata_of(object, version),

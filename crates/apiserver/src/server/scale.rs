@@ -1,7 +1,8 @@
 //! How many replicas there are to be: the same small object for every kind that can be scaled.
 //!
-//! A Scale is a view of another object. Writing it changes one field there; webhooks are not asked about it.
+//! A Scale is a view of another object. Writing it changes one field there; webhooks are asked about the view.
 
+use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::Server;
@@ -131,6 +132,24 @@ impl Asked {
         self.subresource.as_deref() == Some("scale")
     }
 
+    /// What webhooks are asked about: the object, or the Scale that is written.
+    pub(super) fn viewed(&self, object: &Value) -> Value {
+        match &self.served.scale {
+            Some(paths) if self.is_scale() && !object.is_null() => scale_of(object, paths, &self.served),
+            _ => object.clone(),
+        }
+    }
+
+    /// What webhooks made of that.
+    pub(super) fn take_over(&self, object: &mut Value, viewed: Value) {
+        match &self.served.scale {
+            Some(paths) if self.is_scale() => {
+                set(object, &paths.spec, viewed["spec"]["replicas"].as_i64().unwrap_or_default().into());
+            }
+            _ => *object = viewed,
+        }
+    }
+
     fn scale_paths(&self) -> Result<&ScalePaths, Refusal> {
         self.served.scale.as_ref().ok_or_else(Refusal::no_such_resource)
     }
@@ -215,7 +234,15 @@ impl Server {
         };
         let revision = object["metadata"]["resourceVersion"].as_str().and_then(|it| it.parse().ok());
         let old = Found { object: object.clone(), revision: revision.unwrap_or_default() };
-        let written = self.replace(asked, new, &old, Vec::new()).await.map_err(Refusal::from)?;
+        asked.require_version(&new, &old).map_err(Refusal::from)?;
+        // A scale does not speak of no replicas, so nobody comes to own that there are none.
+        let mut said = new.clone();
+        if replicas == 0 {
+            remove(&mut said, &paths.spec);
+        }
+        let owned = asked.field_owner().update(Some(object), said, &asked.field_manager(), Utc::now());
+        new["metadata"]["managedFields"] = owned["metadata"]["managedFields"].clone();
+        let written = self.store_changed(asked, new, &old, Vec::new()).await.map_err(Refusal::from)?;
         Ok(shown(asked, paths, written))
     }
 }
@@ -239,6 +266,14 @@ fn whole_of(asked: &Asked, paths: &ScalePaths, config: &Value) -> Result<Value, 
         set(&mut whole, &paths.spec, config["spec"]["replicas"].clone());
     }
     Ok(whole)
+}
+
+/// Takes away what a pointer leads to.
+fn remove(object: &mut Value, pointer: &str) {
+    let Some((inner, name)) = pointer.rsplit_once('/') else { return };
+    if let Some(fields) = object.pointer_mut(inner).and_then(Value::as_object_mut) {
+        fields.shift_remove(name);
+    }
 }
 
 /// Sets what a pointer leads to, with the objects on the way.

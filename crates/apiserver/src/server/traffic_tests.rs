@@ -72,6 +72,29 @@ async fn what_is_too_long_is_refused_and_counted() {
     assert!(reached("body_bytes").await > before);
 }
 
+#[tokio::test]
+async fn whoever_asks_inside_the_process_is_held_to_the_limits_and_counted() {
+    let server = server().await;
+    let inside = async |request: Request<Body>| server.router().oneshot(request).await.unwrap().status();
+    for (request, expected) in [
+        (request("", SERVICES, Body::empty()), 200),
+        (request("", SERVICES, Body::from(vec![b' '; LIMITS.body_bytes + 1])), 413),
+        (request("", &format!("/{}", "x".repeat(LIMITS.url_bytes)), Body::empty()), 414),
+        (request("", "/metrics", Body::empty()), 200),
+    ] {
+        assert_eq!(inside(request).await, expected);
+    }
+    let listed =
+        r#"apiserver_request_total{verb="LIST",group="",resource="services",subresource="",code="200"} 1"#;
+    let (_, _, text) = ask(&server, request("ours", "/metrics", Body::empty())).await;
+    assert!(text.lines().any(|line| line == listed), "{text}");
+    let watch = request("", &format!("{SERVICES}?watch=true"), Body::empty());
+    let watching = server.router().oneshot(watch).await.unwrap();
+    assert_eq!(metric(&server, "apiserver_watches").await, 1);
+    drop(watching);
+    assert_eq!(metric(&server, "apiserver_watches").await, 0);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_body_that_does_not_end_is_given_up_on() {
     let server = server().await;

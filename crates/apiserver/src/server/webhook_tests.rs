@@ -113,6 +113,7 @@ fn admission(path: &str, request: &Value) -> Value {
             json!({"allowed": false, "status": {"message": "no way", "code": 403, "reason": "Forbidden"}})
         }
         "/mark" => patch(json!([{"op": "add", "path": "/data/marked", "value": request["operation"]}])),
+        "/seven" => patch(json!([{"op": "replace", "path": "/spec/replicas", "value": 7}])),
         "/count" => {
             let seen = request["object"]["data"].as_object().map_or(0, serde_json::Map::len);
             patch(json!([{"op": "add", "path": "/data/seen", "value": seen.to_string()}]))
@@ -181,6 +182,56 @@ async fn webhooks_that_change_see_what_others_changed_before_and_again_if_they_w
         "nobody owns what a webhook set: {created}"
     );
     assert_eq!(get(&server, &format!("{CONFIG_MAPS}/a")).await.1["data"]["seen"], "3");
+}
+
+#[tokio::test]
+async fn webhooks_are_asked_about_a_scale_and_may_change_it() {
+    let (server, hook) = (server().await, Hook::start(admission).await);
+    let deployments = "/apis/apps/v1/namespaces/default/deployments";
+    let template =
+        json!({"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "a"},
+        "spec": {"replicas": 1, "selector": {"matchLabels": {"app": "x"}}, "template": template},
+    });
+    assert_eq!(create(&server, deployments, deployment).await.0, 201);
+    let rules = |resource: &str| {
+        json!({"rules": [
+            {"apiGroups": ["apps"], "apiVersions": ["v1"], "operations": ["UPDATE"], "resources": [resource]},
+        ]})
+    };
+    let scale = json!({
+        "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a", "namespace": "default"},
+        "spec": {"replicas": 3},
+    });
+    let path = format!("{deployments}/a/scale");
+    let write = || ask(&server, Method::PUT, &path, "application/json", Some(scale.clone()));
+    for (resource, expected) in [("deployments", 3), ("deployments/scale", 7)] {
+        let configuration = hook.configuration("MutatingWebhookConfiguration", "/seven", &rules(resource));
+        configure(&server, configuration).await;
+        let (code, written) = write().await;
+        assert_eq!((code, &written["spec"]["replicas"]), (200, &json!(expected)), "{resource}: {written}");
+        let (_, stored) = get(&server, &format!("{deployments}/a")).await;
+        assert_eq!(stored["spec"]["replicas"], expected, "{resource}");
+    }
+    let review = hook.asked.lock().unwrap().last().cloned().unwrap();
+    let request = &review["request"];
+    assert_eq!(
+        (&request["kind"], &request["resource"], &request["subResource"]),
+        (
+            &json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}),
+            &json!({"group": "apps", "version": "v1", "resource": "deployments"}),
+            &json!("scale"),
+        )
+    );
+    let replicas = |object: &str| &request[object]["spec"]["replicas"];
+    assert_eq!((replicas("oldObject"), replicas("object")), (&json!(3), &json!(3)));
+    configure(
+        &server,
+        hook.configuration("ValidatingWebhookConfiguration", "/deny", &rules("deployments/scale")),
+    )
+    .await;
+    assert_eq!(write().await.0, 403);
 }
 
 #[tokio::test]

@@ -128,8 +128,7 @@ impl Server {
         old: Option<&Value>,
     ) -> Result<Vec<String>, Refusal> {
         let webhooks = &self.webhooks.current(&*self.store).await?.mutating;
-        // Webhooks would have to be asked about a scale, not about the object that it is a view of.
-        if webhooks.is_empty() || asked.is_scale() {
+        if webhooks.is_empty() {
             return Ok(Vec::new());
         }
         let mut request = self.admission_request(asked, operation, object, old)?;
@@ -158,7 +157,7 @@ impl Server {
                 break;
             }
         }
-        *object = request.object;
+        asked.take_over(object, request.object);
         Ok(warnings)
     }
 
@@ -171,8 +170,7 @@ impl Server {
         old: Option<&Value>,
     ) -> Result<Vec<String>, Refusal> {
         let webhooks = &self.webhooks.current(&*self.store).await?.validating;
-        // Webhooks would have to be asked about a scale, not about the object that it is a view of.
-        if webhooks.is_empty() || asked.is_scale() {
+        if webhooks.is_empty() {
             return Ok(Vec::new());
         }
         let request = self.admission_request(asked, operation, object, old)?;
@@ -231,10 +229,12 @@ impl Server {
         let sent = self.in_version(asked, &request.object, &invocation.named).await?;
         let patched = patch::json(&sent, &patch).map_err(|error| Refusal::internal(&error.to_string()))?;
         let mut changed = self.in_version(asked, &patched, &request.named).await?;
-        if let Some(schema) = &asked.served.schema {
-            schema.prune(&mut changed);
+        if !asked.is_scale() {
+            if let Some(schema) = &asked.served.schema {
+                schema.prune(&mut changed);
+            }
+            asked.defaulted(&mut changed)?;
         }
-        asked.defaulted(&mut changed)?;
         Ok((changed != request.object).then_some(changed))
     }
 
@@ -311,7 +311,7 @@ impl Server {
     /// An object in the version that a webhook is called with.
     async fn in_version(&self, asked: &Asked, object: &Value, named: &Named) -> Result<Value, Refusal> {
         let api_version = named.api_version();
-        if object["apiVersion"] == api_version.as_str() {
+        if object["apiVersion"] == api_version.as_str() || asked.is_scale() {
             return Ok(object.clone());
         }
         self.caller.converted_one(&asked.served, object, &api_version).await
@@ -347,11 +347,12 @@ impl Server {
             equivalents: others.map(|other| named(&other.resource.version)).collect(),
             named: named(&resource.version),
             subresource: asked.subresource.clone().unwrap_or_default(),
+            part: asked.part_kind(),
             name,
             namespace,
             user: asked.user.to_json(),
-            object: object.clone(),
-            old: old.cloned().unwrap_or_default(),
+            object: asked.viewed(object),
+            old: old.map(|old| asked.viewed(old)).unwrap_or_default(),
             options: options(asked, operation)?,
             is_dry_run: asked.is_dry_run(),
         })

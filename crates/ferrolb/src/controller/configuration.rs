@@ -47,6 +47,10 @@ impl Configuration {
         self.has_changed |= has_changed;
     }
 
+    pub(super) fn is_in_use(&self) -> bool {
+        self.in_use.is_some()
+    }
+
     fn is_complete(&self) -> bool {
         self.pools.is_complete && self.communities.is_complete && self.namespaces.is_complete
     }

@@ -3,13 +3,16 @@
 //! A decision stands from the moment it is made, and whoever decides next sees it. Until it is known to be written it is
 //! kept beside the Service, so that a Service which is seen once more without its address keeps the one it was given.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
-use plan::allocate::{Allocator, Counters, Decision, Event, Options, Write};
+use api::reservation::{Reserved, Retain};
+use k8s_openapi::jiff::Timestamp;
+use plan::allocate::{Allocator, Counters, Decision, Event, Options, Reservation, Write, sharing_of};
 use plan::config::Pool;
-use plan::snapshot::ServiceKey;
+use plan::snapshot::{Service, ServiceKey};
 
 use super::service::Seen;
 
@@ -26,6 +29,21 @@ pub(super) struct Ledger {
     ready: VecDeque<ServiceKey>,
     /// Being written, or held back after a failure.
     busy: HashSet<ServiceKey>,
+    load_balancer_class: Option<String>,
+    /// What is kept for Services that are gone.
+    reserved: BTreeMap<ServiceKey, Kept>,
+    /// Services whose addresses are to outlive them.
+    retaining: BTreeSet<ServiceKey>,
+    reservations_changed: bool,
+}
+
+#[derive(Debug)]
+struct Kept {
+    reserved: Reserved,
+    /// The end is not known yet: it counts from when the Service went.
+    has_no_end_yet: bool,
+    /// It has been seen where it is kept, so that it ends when it is not there any more.
+    is_recorded: bool,
 }
 
 #[derive(Debug)]
@@ -77,7 +95,8 @@ pub(super) enum Written {
 
 impl Ledger {
     pub(super) fn new(options: Options) -> Ledger {
-        Ledger { allocator: Allocator::new(options), ..Ledger::default() }
+        let load_balancer_class = options.load_balancer_class.clone();
+        Ledger { allocator: Allocator::new(options), load_balancer_class, ..Ledger::default() }
     }
 
     /// What a list or a watch says. A list is believed even if it is older than what is known, because the history of
@@ -100,9 +119,13 @@ impl Ledger {
                 if other.is_some() {
                     self.forget(key);
                 }
+                // What was kept for it is given to it as if that had just been decided.
+                let kept = self.reserved.remove(key);
+                self.reservations_changed |= kept.is_some();
+                let kept = kept.filter(|_| seen.service.ingress.is_empty());
                 let entry = Entry {
                     seen: Arc::new(seen),
-                    pending: None,
+                    pending: kept.map(|kept| kept.reserved.reservation.decision()),
                     is_ready: false,
                     written: None,
                     said: Vec::new(),
@@ -110,6 +133,7 @@ impl Ledger {
                 self.entries.insert(key.clone(), entry);
             }
         }
+        self.note_retaining(key);
         self.dirty.insert(key.clone(), Cause::Own);
     }
 
@@ -120,9 +144,21 @@ impl Ledger {
 
     /// The Service is gone, and what it held is free.
     pub(super) fn forget(&mut self, key: &ServiceKey) {
+        let reserved = self.entries.get(key).and_then(|entry| self.reservation_of(key, entry));
         self.entries.remove(key);
         self.dirty.remove(key);
         self.waiting.remove(key);
+        self.retaining.remove(key);
+        if let Some(reserved) = reserved {
+            self.reservations_changed = true;
+            let kept = Kept { reserved, has_no_end_yet: true, is_recorded: false };
+            self.reserved.insert(key.clone(), kept);
+        } else {
+            self.release(key);
+        }
+    }
+
+    fn release(&mut self, key: &ServiceKey) {
         if self.allocator.remove(key) {
             self.look_at_waiting();
         }
@@ -132,8 +168,9 @@ impl Ledger {
     pub(super) fn set_pools(&mut self, pools: BTreeMap<String, Pool>) {
         self.allocator.set_pools(pools);
         self.has_pools = true;
-        // A decision that is being written holds what it holds already.
-        self.allocator.claim_all(self.entries.values().map(|entry| &entry.seen.service));
+        let services: Vec<_> = self.entries.values().map(Entry::believed).collect();
+        self.allocator.claim_all(services.iter().map(AsRef::as_ref));
+        self.claim_reserved();
         self.dirty.extend(self.entries.keys().map(|key| (key.clone(), Cause::Own)));
     }
 
@@ -176,6 +213,7 @@ impl Ledger {
             self.waiting.remove(key);
         }
         let world_changed = decision.world_changed;
+        self.reservations_changed |= self.retaining.contains(key);
         let said = if decision.write.is_some() {
             if !std::mem::replace(&mut entry.is_ready, true) {
                 self.ready.push_back(key.clone());
@@ -268,7 +306,108 @@ impl Ledger {
     }
 }
 
+/// Addresses that outlive their Services.
+impl Ledger {
+    /// What is kept, as it stands where it is kept. What stood there and does not any more is given back.
+    pub(super) fn set_reserved(&mut self, told: BTreeMap<ServiceKey, Reserved>) {
+        let is_over = |(key, kept): (&ServiceKey, &Kept)| {
+            (kept.is_recorded && !told.contains_key(key)).then(|| key.clone())
+        };
+        let over: Vec<ServiceKey> = self.reserved.iter().filter_map(is_over).collect();
+        for key in over {
+            self.reserved.remove(&key);
+            self.release(&key);
+        }
+        for (key, reserved) in told {
+            if let Some(kept) = self.reserved.get_mut(&key) {
+                kept.is_recorded = true;
+            } else if !self.entries.contains_key(&key) {
+                let has_no_end_yet = reserved.until.is_none();
+                self.reserved.insert(key, Kept { reserved, has_no_end_yet, is_recorded: true });
+            }
+        }
+        self.claim_reserved();
+        self.reservations_changed = true;
+    }
+
+    /// All that is to be kept, if it is not what it was when this was last asked. Gives back what is over.
+    pub(super) fn reservations(&mut self, now: Timestamp) -> Option<BTreeMap<ServiceKey, Reserved>> {
+        let is_over = |(key, kept): (&ServiceKey, &Kept)| {
+            kept.reserved.until.is_some_and(|until| until <= now).then(|| key.clone())
+        };
+        let over: Vec<ServiceKey> = self.reserved.iter().filter_map(is_over).collect();
+        for key in over {
+            self.reserved.remove(&key);
+            self.release(&key);
+            self.reservations_changed = true;
+        }
+        if !std::mem::take(&mut self.reservations_changed) {
+            return None;
+        }
+        for kept in self.reserved.values_mut().filter(|kept| kept.has_no_end_yet) {
+            kept.reserved.until = kept.reserved.retain.until(now);
+            kept.has_no_end_yet = false;
+        }
+        let mut all: BTreeMap<ServiceKey, Reserved> =
+            self.reserved.iter().map(|(key, kept)| (key.clone(), kept.reserved.clone())).collect();
+        for key in &self.retaining {
+            let entry = self.entries.get(key);
+            all.extend(entry.and_then(|entry| self.reservation_of(key, entry)).map(|it| (key.clone(), it)));
+        }
+        Some(all)
+    }
+
+    /// When the first of them is over.
+    pub(super) fn next_end(&self) -> Option<Timestamp> {
+        self.reserved.values().filter_map(|kept| kept.reserved.until).min()
+    }
+
+    /// Once Services are known, those that came back meanwhile have what was kept for them.
+    fn claim_reserved(&mut self) {
+        for kept in self.reserved.values() {
+            let placeholder = kept.reserved.reservation.placeholder(self.load_balancer_class.as_deref());
+            self.allocator.claim(&placeholder);
+        }
+    }
+
+    fn note_retaining(&mut self, key: &ServiceKey) {
+        let retain = self.entries.get(key).and_then(|entry| Retain::of(&entry.seen.service));
+        let is_changed = match retain {
+            Some(Ok(_)) => {
+                self.retaining.insert(key.clone());
+                true
+            }
+            Some(Err(error)) => {
+                tracing::warn!(service = %key, "{error}: nothing is kept");
+                self.retaining.remove(key)
+            }
+            None => self.retaining.remove(key),
+        };
+        self.reservations_changed |= is_changed;
+    }
+
+    fn reservation_of(&self, key: &ServiceKey, entry: &Entry) -> Option<Reserved> {
+        let service = &entry.seen.service;
+        let retain = Retain::of(service)?.ok()?;
+        let (addresses, pool) = self.allocator.held(key)?;
+        let reservation = Reservation {
+            service: key.clone(),
+            addresses: addresses.to_vec(),
+            pool: pool.to_owned(),
+            sharing: sharing_of(service).to_owned(),
+            ports: service.ports.clone(),
+        };
+        Some(Reserved { reservation, retain, until: None })
+    }
+}
+
 impl Entry {
+    /// The Service as it is once all that was decided is written.
+    fn believed(&self) -> Cow<'_, Service> {
+        let service = &self.seen.service;
+        self.pending.as_ref().map_or(Cow::Borrowed(service), |it| Cow::Owned(it.applied_to(service)))
+    }
+
     fn ingress_count(&self) -> usize {
         self.seen.service.ingress.len()
     }

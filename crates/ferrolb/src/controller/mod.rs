@@ -7,6 +7,7 @@
 //! * `session` is that loop, `ledger` and `pace` its two machines without a clock or network.
 //! * `configuration` reads pools, `service` is a Service as it is read and written back, `write` one PUT.
 //! * `leader` says who of several controllers decides.
+//! * `reservations` keeps addresses for Services that are gone.
 //! * `pool_status` and the crate's `configuration_state` and `events` tell what came of it.
 
 mod configuration;
@@ -17,6 +18,7 @@ mod metrics;
 mod options;
 mod pace;
 mod pool_status;
+mod reservations;
 mod service;
 mod session;
 mod write;

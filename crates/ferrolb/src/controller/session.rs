@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use api::reservation::CONFIG_MAP;
 use k8s_openapi::api::core::v1;
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::allocate::{Counters, EventType};
@@ -20,6 +22,7 @@ use super::ledger::{Ledger, Said, Task, Written};
 use super::metrics::Metrics;
 use super::pace::{Outcome, Pace};
 use super::pool_status::{self, PoolNews};
+use super::reservations::{self, Reservations};
 use super::service::{Seen, Whole};
 use super::{Controller, write};
 use crate::configuration_state::Verdict;
@@ -35,6 +38,7 @@ enum Told {
     Pool(Change<IPAddressPool>),
     Community(Change<Community>),
     Namespace(Change<Namespace>),
+    Reservations(Change<Reservations>),
 }
 
 pub(super) struct Session<'a> {
@@ -54,6 +58,7 @@ pub(super) struct Session<'a> {
     others: JoinSet<()>,
     pool_news: Option<mpsc::UnboundedSender<PoolNews>>,
     counters: watch::Sender<BTreeMap<String, Counters>>,
+    reservations: watch::Sender<Option<Reservations>>,
 }
 
 impl<'a> Session<'a> {
@@ -65,6 +70,7 @@ impl<'a> Session<'a> {
     ) -> Session<'a> {
         let (counters, _) = watch::channel(BTreeMap::new());
         controller.metrics.show(counters.subscribe());
+        let (reservations, _) = watch::channel(None);
         Session {
             client: controller.client.clone(),
             leadership,
@@ -81,13 +87,15 @@ impl<'a> Session<'a> {
             others: JoinSet::new(),
             pool_news: None,
             counters,
+            reservations,
         }
     }
 
     pub(super) async fn run(mut self) {
+        self.ledger.set_reserved(reservations::first(&self.client, &self.namespace).await);
         let mut told = self.watch();
         loop {
-            let deadline = self.pace.deadline(self.ledger.has_ready());
+            let deadline = self.deadline();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
@@ -120,13 +128,27 @@ impl<'a> Session<'a> {
         self.others.spawn(follow(communities, config(), Some, sender.clone(), Told::Community));
         let namespaces = Api::<v1::Namespace>::all(client.clone());
         let read = |namespace: v1::Namespace| Some(api::ingest::namespace(&namespace));
-        self.others.spawn(follow(namespaces, config(), read, sender, Told::Namespace));
+        self.others.spawn(follow(namespaces, config(), read, sender.clone(), Told::Namespace));
+        let kept = Api::<v1::ConfigMap>::namespaced(client.clone(), namespace);
+        let only = config().fields(&format!("metadata.name={CONFIG_MAP}"));
+        let read = |config_map: v1::ConfigMap| Some(reservations::read(&config_map));
+        self.others.spawn(follow(kept, only, read, sender, Told::Reservations));
+        let wanted = self.reservations.subscribe();
+        self.others.spawn(reservations::run(client.clone(), namespace.clone(), wanted));
 
         let (sender, news) = mpsc::unbounded_channel();
         let status = pool_status::run(client.clone(), namespace.clone(), news, self.counters.subscribe());
         self.others.spawn(status);
         self.pool_news = Some(sender);
         told
+    }
+
+    /// When to go on, if nothing happens before.
+    fn deadline(&self) -> Option<Instant> {
+        let wait = self.ledger.next_end().map(|end| end.duration_since(Timestamp::now()));
+        // An end that is long past is seen to at once.
+        let end = wait.map(|wait| Instant::now() + Duration::try_from(wait).unwrap_or_default());
+        [self.pace.deadline(self.ledger.has_ready()), end].into_iter().flatten().min()
     }
 
     fn take(&mut self, told: Told) {
@@ -146,6 +168,9 @@ impl<'a> Session<'a> {
                 let has_changed = self.configuration.communities.take(change, |it| it.spec.clone());
                 self.configuration.note(has_changed);
             }
+            Told::Reservations(Change::Is { value, .. }) => self.ledger.set_reserved(value),
+            Told::Reservations(Change::Gone(_)) => self.ledger.set_reserved(Reservations::new()),
+            Told::Reservations(Change::Complete) => {}
             Told::Namespace(change) => {
                 let has_changed = self.configuration.namespaces.take(change, Clone::clone);
                 self.configuration.note(has_changed);
@@ -188,6 +213,15 @@ impl<'a> Session<'a> {
         for said in self.ledger.decide() {
             self.say(said);
         }
+        if self.has_decided()
+            && let Some(reservations) = self.ledger.reservations(Timestamp::now())
+        {
+            self.reservations.send_if_modified(|wanted| {
+                let is_new = wanted.as_ref() != Some(&reservations);
+                *wanted = Some(reservations);
+                is_new
+            });
+        }
         while self.pace.may_begin(now) && self.leadership.holds() {
             let Some(task) = self.ledger.next() else { break };
             self.pace.begun();
@@ -196,6 +230,11 @@ impl<'a> Session<'a> {
         if !self.ledger.take_changed_pools().is_empty() {
             self.counters.send_replace(self.ledger.counters());
         }
+    }
+
+    /// Before that, nobody knows which Services are there.
+    fn has_decided(&self) -> bool {
+        self.has_all_services && self.configuration.is_in_use()
     }
 
     fn configure(&mut self, read: Read) {

@@ -3,6 +3,7 @@
 mod chaos;
 mod cluster;
 mod faults;
+mod retain;
 mod trouble;
 
 use cluster::{Cluster, NAMESPACE, SERVICES, pools, wait};

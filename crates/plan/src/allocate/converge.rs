@@ -226,8 +226,7 @@ impl Pass<'_> {
     fn allocate(&mut self) -> Result<(), Refusal> {
         match self.choose() {
             Ok((addresses, families)) => {
-                let list = quoted_list(addresses.iter().map(IpAddr::to_string));
-                self.events.push(Event::normal(ALLOCATED, format!("Assigned IP {list}")));
+                self.events.push(assigned(&addresses));
                 self.waits = families == Families::Dual && addresses.len() == 1;
                 Ok(())
             }
@@ -280,6 +279,11 @@ impl Pass<'_> {
         self.allocator.remove(&self.service.key);
         self.status = Status::FollowsHolding;
     }
+}
+
+pub(super) fn assigned(addresses: &[IpAddr]) -> Event {
+    let list = quoted_list(addresses.iter().map(IpAddr::to_string));
+    Event::normal(ALLOCATED, format!("Assigned IP {list}"))
 }
 
 pub(super) fn families_fit(service: &Service, recorded: &[Option<IpAddr>], families: Families) -> bool {

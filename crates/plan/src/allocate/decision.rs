@@ -85,7 +85,7 @@ impl Decision {
     }
 
     /// The Service as it reads once this decision is written.
-    pub(super) fn applied_to(&self, service: &Service) -> Service {
+    pub fn applied_to(&self, service: &Service) -> Service {
         let mut service = service.clone();
         if let Some(write) = &self.write {
             write.apply(&mut service);

@@ -11,7 +11,7 @@
 //! * `allocator` keeps who holds what, `pools` finds pools and their first address that would do, in
 //!   O(log n) with the structures of `occupancy`.
 //! * `claim` takes back what statuses say, `converge` brings one Service from what it is to what it should
-//!   be, and `choose` picks among pools when it needs a new address.
+//!   be, `reservation` is what is kept for a Service that is gone, and `choose` picks among pools when it needs a new address.
 
 mod allocator;
 mod choose;
@@ -22,6 +22,7 @@ mod error;
 mod occupancy;
 mod pools;
 mod request;
+mod reservation;
 #[cfg(test)]
 mod tests;
 
@@ -31,10 +32,11 @@ use std::collections::BTreeMap;
 pub use allocator::{Allocator, Counters, Options};
 pub use decision::{Decision, Event, EventType, Write};
 pub use error::{AllocationError, FamilyError, Refusal, RequestError};
-pub use request::{Families, POOL_ANNOTATION};
+pub use request::{Families, POOL_ANNOTATION, sharing_of};
+pub use reservation::Reservation;
 
 use crate::config::Pool;
-use crate::snapshot::Service;
+use crate::snapshot::{Service, ServiceKey};
 
 /// Decides every Service of a cluster; the decisions are in the order of the Services.
 ///
@@ -46,15 +48,35 @@ use crate::snapshot::Service;
 /// and nobody can take them away. So all that happens then is that a waiting Service gets an address, and
 /// each Service gets its first and its second at most once.
 pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[Service]) -> Vec<Decision> {
+    allocate_beside(options, pools, services, &[]).0
+}
+
+/// The same with addresses that are kept for Services which may be gone, and with what is counted in the end.
+pub fn allocate_beside(
+    options: &Options,
+    pools: &BTreeMap<String, Pool>,
+    services: &[Service],
+    reservations: &[Reservation],
+) -> (Vec<Decision>, BTreeMap<String, Counters>) {
     let mut allocator = Allocator::new(options.clone());
     allocator.set_pools(pools.clone());
     allocator.reserve(services.len());
     allocator.claim_all(services);
+    let class = options.load_balancer_class.as_deref();
+    for reservation in reservations {
+        allocator.claim(&reservation.placeholder(class));
+    }
+    let reserved: BTreeMap<&ServiceKey, &Reservation> =
+        reservations.iter().map(|reservation| (&reservation.service, reservation)).collect();
+    let before = |service: &Service| {
+        let reservation = reserved.get(&service.key).filter(|_| service.ingress.is_empty());
+        reservation.map(|reservation| reservation.decision())
+    };
 
     let mut order: Vec<usize> = (0..services.len()).collect();
     order.sort_by_key(|&index| Reverse(services[index].ingress.len()));
 
-    let mut decisions: Vec<Option<Decision>> = vec![None; services.len()];
+    let mut decisions: Vec<Option<Decision>> = services.iter().map(before).collect();
     for pass in 1_usize.. {
         let mut world_changed = false;
         let held_before = count_held(&order, &decisions);
@@ -70,7 +92,7 @@ pub fn allocate(options: &Options, pools: &BTreeMap<String, Pool>, services: &[S
             break;
         }
     }
-    decisions.into_iter().flatten().collect()
+    (decisions.into_iter().flatten().collect(), allocator.all_counters())
 }
 
 fn count_held(order: &[usize], decisions: &[Option<Decision>]) -> usize {

@@ -13,6 +13,9 @@ use crate::snapshot::{IpFamily, Service, ServiceKey, ServicePort};
 /// Written to a Service: the pool that its addresses come from.
 pub const POOL_ANNOTATION: &str = "metallb.io/ip-allocated-from-pool";
 
+/// Names what a Service shares its addresses under.
+pub(super) const SHARING_ANNOTATION: &str = "metallb.io/allow-shared-ip";
+
 /// An annotation that is read, under its current and its deprecated key.
 struct Annotation {
     key: &'static str,
@@ -25,7 +28,7 @@ const ADDRESS_POOL: Annotation =
 const ADDRESSES: Annotation =
     Annotation { key: "metallb.io/loadBalancerIPs", deprecated_key: "metallb.universe.tf/loadBalancerIPs" };
 const SHARING: Annotation =
-    Annotation { key: "metallb.io/allow-shared-ip", deprecated_key: "metallb.universe.tf/allow-shared-ip" };
+    Annotation { key: SHARING_ANNOTATION, deprecated_key: "metallb.universe.tf/allow-shared-ip" };
 
 impl Annotation {
     /// The current key wins if it is present at all, even with an empty value.
@@ -183,4 +186,9 @@ pub(super) fn recorded(service: &Service) -> Vec<Option<IpAddr>> {
 /// Addresses as messages print them.
 pub(super) fn texts(addresses: &[Option<IpAddr>]) -> Vec<String> {
     addresses.iter().map(text).collect()
+}
+
+/// The key under which a Service shares its addresses; empty if it does not.
+pub fn sharing_of(service: &Service) -> &str {
+    SHARING.of(service)
 }

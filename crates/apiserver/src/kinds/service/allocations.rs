@@ -90,6 +90,11 @@ impl fmt::Display for Network {
 }
 
 impl Ranges {
+    /// The first address that a Service can have. By custom it is the API server's own.
+    pub fn first_address(&self) -> Option<IpAddr> {
+        self.networks.first().map(|network| network.address(*network.hosts().start()))
+    }
+
     pub(super) fn has(&self, family: &str) -> bool {
         self.network(family).is_some()
     }

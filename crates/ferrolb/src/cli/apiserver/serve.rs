@@ -1,7 +1,7 @@
 //! The server from its start to its end.
 
 use std::io::IsTerminal;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -70,14 +70,14 @@ async fn serve(args: &ServeArgs, store: Arc<dyn Store>) -> anyhow::Result<()> {
     // First, so that a signal during the start is not lost.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let authority = Arc::new(Authority::open(&args.data_dir.join("pki"))?);
-    let options = options(args, &authority)?;
+    let listener = TcpListener::bind(args.bind).await.with_context(|| args.bind.to_string())?;
+    let address = listener.local_addr()?;
+    let options = options(args, &authority, address)?;
     let names = ServerNames::usual(
         args.service_cluster_ip_range.first_addresses.iter().copied().chain([args.bind.ip()]),
     );
     let tls = Tls::new(Arc::clone(&authority), names)?;
     let server = Server::open_with(store, options).await?;
-    let listener = TcpListener::bind(args.bind).await.with_context(|| args.bind.to_string())?;
-    let address = listener.local_addr()?;
     write_kubeconfig(&args.data_dir, address, &authority)?;
     if !address.ip().is_loopback() {
         tracing::warn!("listening on {address}, which other machines may reach");
@@ -95,7 +95,7 @@ async fn serve(args: &ServeArgs, store: Arc<dyn Store>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn options(args: &ServeArgs, authority: &Authority) -> anyhow::Result<Options> {
+fn options(args: &ServeArgs, authority: &Authority, address: SocketAddr) -> anyhow::Result<Options> {
     let security = Security {
         mode: match args.authorization {
             Authorization::Components => Mode::ComponentsOnly,
@@ -115,9 +115,24 @@ fn options(args: &ServeArgs, authority: &Authority) -> anyhow::Result<Options> {
         ranges,
         security,
         has_cluster_objects: true,
+        advertised: Some(SocketAddr::new(own_address(address.ip()), address.port())),
         conversions: conversion::conversions(),
         ..Options::default()
     })
+}
+
+/// Where others reach a server that listens everywhere: the address from which this machine would send to them. Nothing
+/// is sent to find out.
+fn own_address(ip: IpAddr) -> IpAddr {
+    // Of the networks that are in documentation only, so it is as far away as anything.
+    let far: IpAddr = match ip {
+        IpAddr::V4(ip) if ip.is_unspecified() => [192, 0, 2, 1].into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1].into(),
+        ip => return ip,
+    };
+    let socket = UdpSocket::bind((ip, 0));
+    let own = socket.and_then(|socket| socket.connect((far, 9)).and_then(|()| socket.local_addr()));
+    own.map_or(ip, |own| own.ip())
 }
 
 /// The tokens of the file, which is made with one for FerroLB's own components if nobody named another.
