@@ -1,15 +1,23 @@
 //! `ferrolb controller`: the flags and variables that manifests pass, and what becomes of each.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 
 use anyhow::Context;
+use axum::Router;
 use clap::{ArgAction, Args};
 use kube::{Client, Config};
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::{exit, go_flags};
 use crate::controller::{Controller, Options};
 use crate::logging;
+use crate::serving::probes::{self, Check};
+use crate::serving::{self, Identity, TlsOptions, metrics};
+use crate::webhook::{self, Webhook};
 
 #[derive(Debug, Args)]
 pub(super) struct ControllerArgs {
@@ -85,11 +93,22 @@ pub(super) fn run(args: &ControllerArgs) -> anyhow::Result<u8> {
         eprintln!("error: --webhook-mode {:?} is none of enabled, disabled, onlywebhook", args.webhook_mode);
         return Ok(exit::INVALID);
     }
+    let (suites, curves) = (&args.tls_cipher_suites, &args.tls_curve_preferences);
+    let tls = match TlsOptions::parse(suites, curves, &args.tls_min_version) {
+        Ok(tls) => tls,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return Ok(exit::INVALID);
+        }
+    };
     logging::start(level);
+    for notice in tls.notices() {
+        tracing::warn!("{notice}");
+    }
     let options = options(args)?;
     tell_what_is_different(args);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(serve(options))?;
+    runtime.block_on(serve(args, tls, options))?;
     Ok(0)
 }
 
@@ -130,12 +149,39 @@ fn tell_what_is_different(args: &ControllerArgs) {
     }
 }
 
-async fn serve(options: Options) -> anyhow::Result<()> {
+async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyhow::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let mut config = Config::infer().await.context("neither a kubeconfig nor a service account")?;
     // Whoever writes decides when to try again.
     config.default_retry = false;
     let client = Client::try_from(config)?;
+    let webhook = webhook(args, &tls, &options.namespace, &client).await?;
+    let controller = Controller::new(client.clone(), options);
+    let progress = controller.progress();
+    let mut ready = vec![Check { name: "readyz", is_met: progress.is_ready }];
+    ready.extend(webhook.as_ref().map(|webhook| Check { name: "webhook", is_met: webhook.is_ready() }));
+
+    // All of them end when the channel says so, or is gone.
+    let (stopping, stopped) = watch::channel(());
+    let mut servers: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    if args.health_probe_port > 0 {
+        let listener = listen(args.health_probe_port, "--health-probe-port").await?;
+        let (router, stop) = (probes::router(ready), told(&stopped));
+        servers.spawn(async move {
+            serving::serve_plain(listener, router, stop).await;
+            Ok(())
+        });
+    }
+    if args.port > 0 {
+        let listener = listen(args.port, "--port").await?;
+        let router = metrics::router(progress.metrics.registry().clone(), client);
+        servers.spawn(serve_metrics(args.metrics_cert_dir.clone(), listener, router, tls, told(&stopped)));
+    }
+    if let Some(webhook) = webhook {
+        servers.spawn(webhook.run(told(&stopped)));
+    }
+    drop(stopped);
+
     let stop = async {
         let name = tokio::select! {
             _ = terminate.recv() => "SIGTERM",
@@ -143,5 +189,67 @@ async fn serve(options: Options) -> anyhow::Result<()> {
         };
         tracing::info!("ending because of {name}");
     };
-    Controller::new(client, options).run(stop).await
+    tokio::select! {
+        ended = controller.run(stop) => ended?,
+        Some(ended) = servers.join_next() => {
+            ended??;
+            anyhow::bail!("a server has ended by itself");
+        }
+    }
+    drop(stopping);
+    while let Some(ended) = servers.join_next().await {
+        ended??;
+    }
+    Ok(())
+}
+
+/// Ends when the other end of the channel is gone.
+fn told(stopped: &watch::Receiver<()>) -> impl Future<Output = ()> + use<> {
+    let mut stopped = stopped.clone();
+    async move { while stopped.changed().await.is_ok() {} }
+}
+
+async fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    TcpListener::bind(address).await.with_context(|| format!("{flag}: {address}"))
+}
+
+async fn serve_metrics(
+    directory: PathBuf,
+    listener: TcpListener,
+    router: Router,
+    tls: TlsOptions,
+    stop: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    if directory.as_os_str().is_empty() {
+        let identity = Identity::self_signed()?;
+        return Ok(serving::serve_tls(listener, &tls, &identity, true, router, stop).await?);
+    }
+    let identity = Identity::from_directory(&directory)
+        .with_context(|| format!("--metrics-cert-dir: {}", directory.display()))?;
+    tokio::select! {
+        served = serving::serve_tls(listener, &tls, &identity, true, router, stop) => Ok(served?),
+        () = identity.follow_directory(&directory) => anyhow::bail!("nobody reads the certificates of metrics"),
+    }
+}
+
+async fn webhook(
+    args: &ControllerArgs,
+    tls: &TlsOptions,
+    namespace: &str,
+    client: &Client,
+) -> anyhow::Result<Option<Webhook>> {
+    if args.webhook_mode == "disabled" {
+        return Ok(None);
+    }
+    let options = webhook::Options {
+        has_http2: args.webhook_http2,
+        tls: tls.clone(),
+        rotates_certificates: !args.disable_cert_rotation,
+        certificate_directory: args.cert_dir.clone(),
+        service_name: args.cert_service_name.clone(),
+        secret_name: args.webhook_secret.clone(),
+        ..webhook::Options::new(namespace)
+    };
+    Webhook::bind(client.clone(), options).await.map(Some)
 }

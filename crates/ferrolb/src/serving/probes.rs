@@ -150,4 +150,31 @@ mod tests {
         webhook.send_replace(false);
         assert_eq!(get(&router, "/readyz").await.0, 500);
     }
+
+    #[tokio::test]
+    async fn kubelets_ask_without_encryption() {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, mut stopped) = watch::channel(false);
+        let is_met = watch::channel(true).1;
+        let server = tokio::spawn(async move {
+            let router = router(vec![Check { name: "readyz", is_met }]);
+            let stopped = async {
+                let _ = stopped.wait_for(|is_over| *is_over).await;
+            };
+            crate::serving::serve_plain(listener, router, stopped).await;
+        });
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+        let mut answer = [0; 15];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 200 OK");
+        // The connection is kept for the next question, which must not keep the server.
+        stop.send_replace(true);
+        server.await.unwrap();
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).await.unwrap();
+        assert!(rest.ends_with(b"\r\n\r\nok"));
+    }
 }

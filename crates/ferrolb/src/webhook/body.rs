@@ -15,7 +15,7 @@ use crate::serving::refusal;
 /// Two objects of three megabytes each, and what is said of them.
 pub(super) const REVIEW_BYTES: usize = 7 << 20;
 /// A list of peers in another version.
-pub(super) const CONVERSION_BYTES: usize = 64 << 20;
+pub(super) const CONVERSION_BYTES: usize = 32 << 20;
 /// Shorter bodies do not have to wait for room.
 const SMALL_BYTES: usize = 64 << 10;
 /// How long a client may take to send it, the wait for room included.

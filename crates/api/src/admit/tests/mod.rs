@@ -2,6 +2,7 @@
 
 mod broken_world;
 mod frr;
+mod properties;
 mod review;
 mod verdicts;
 

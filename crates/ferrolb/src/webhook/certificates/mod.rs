@@ -217,11 +217,19 @@ where
 {
     let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let mut events = std::pin::pin!(watcher(api, config).default_backoff());
+    let mut is_failing = false;
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init | watcher::Event::InitDone) => {}
-            Ok(_) => changed.notify_one(),
-            Err(error) => tracing::debug!("{} {name} cannot be watched: {error}", K::kind(&())),
+            Ok(watcher::Event::Init) => {}
+            Ok(_) => {
+                is_failing = false;
+                changed.notify_one();
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut is_failing, true) {
+                    tracing::warn!("{} {name} cannot be watched: {error}", K::kind(&()));
+                }
+            }
         }
     }
 }
