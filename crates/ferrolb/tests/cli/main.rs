@@ -6,6 +6,7 @@ mod apiserver;
 #[allow(dead_code)]
 #[path = "../controller/cluster.rs"]
 mod cluster;
+mod deploy;
 mod plan;
 mod plan_live;
 mod program;
