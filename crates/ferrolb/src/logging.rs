@@ -1,7 +1,9 @@
-//! Log lines as the processes of a cluster write them: JSON on standard output, with the keys that collectors know.
+//! Log lines: as the processes of a cluster write them, JSON on standard output with the keys that collectors know, and
+//! for people, on standard error.
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::IsTerminal;
 
 use k8s_openapi::jiff::Timestamp;
 use serde_json::Value;
@@ -32,6 +34,18 @@ pub(crate) fn level(name: &str) -> Option<LevelFilter> {
 pub(crate) fn start(level: LevelFilter) {
     let ours = Targets::new().with_target("apiserver", level).with_target("ferrolb", level);
     let lines = tracing_subscriber::fmt::layer().event_format(JsonLine).with_writer(std::io::stdout);
+    tracing_subscriber::registry().with(lines.with_filter(ours)).init();
+}
+
+/// From now on this process logs for the people who have started it.
+///
+/// What the libraries below say is left out: it is much, and nobody has looked at whether there are secrets in it.
+pub(crate) fn to_stderr(level: LevelFilter) {
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_target(false);
+    let ours = Targets::new().with_target("apiserver", level).with_target("ferrolb", level);
     tracing_subscriber::registry().with(lines.with_filter(ours)).init();
 }
 

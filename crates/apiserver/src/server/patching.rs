@@ -75,6 +75,7 @@ impl Server {
             schema.prune(&mut object);
         }
         asked.defaulted(&mut object)?;
+        asked.complete_definition(&mut object);
         match &found {
             Some(old) => {
                 asked.require_version(&object, old)?;

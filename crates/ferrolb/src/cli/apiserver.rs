@@ -1,16 +1,17 @@
 //! `ferrolb apiserver`: a Kubernetes API server on this machine, and what is done with its data while it is stopped.
 
-mod conversion;
-mod network;
 mod serve;
 mod store;
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
+use apiserver::auth::Mode;
 use clap::{Args, Subcommand, ValueEnum};
+use tracing::level_filters::LevelFilter;
 
 use super::Format;
+use crate::embedded::{Networks, Options, Ports, store_file};
 
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -53,8 +54,9 @@ struct StoreArgs {
     data_dir: PathBuf,
 }
 
+/// What every server on this machine is told, whatever else its program does.
 #[derive(Debug, Args)]
-struct ServeArgs {
+pub(super) struct ServeArgs {
     /// The folder of the server's data: objects, certificates, tokens, admin.kubeconfig
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
@@ -69,10 +71,10 @@ struct ServeArgs {
     authorization: Authorization,
     /// Where Services get their cluster IPs from: a network, or one of each family with a comma between them
     #[arg(long, value_name = "NETWORK", default_value = "10.96.0.0/16")]
-    service_cluster_ip_range: network::Networks,
+    service_cluster_ip_range: Networks,
     /// Where Services get their node ports from
     #[arg(long, value_name = "FIRST-LAST", default_value = "30000-32767")]
-    service_node_port_range: network::Ports,
+    service_node_port_range: Ports,
     /// Users with tokens, a line of `token,user,uid,"group,group"` each; tokens.csv in the data folder if not given
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
@@ -109,6 +111,29 @@ pub(super) fn run(args: &ApiserverArgs) -> anyhow::Result<u8> {
     }
 }
 
-fn store_file(data_dir: &Path) -> PathBuf {
-    data_dir.join("store.redb")
+impl ServeArgs {
+    pub(super) fn options(&self) -> Options {
+        Options {
+            data_dir: self.data_dir.clone(),
+            bind: self.bind,
+            is_in_memory: self.memory,
+            authorization: match self.authorization {
+                Authorization::Components => Mode::ComponentsOnly,
+                Authorization::Rbac => Mode::Rbac,
+                Authorization::AlwaysAllow => Mode::AlwaysAllow,
+            },
+            service_networks: self.service_cluster_ip_range.clone(),
+            node_ports: self.service_node_port_range.clone(),
+            token_file: self.token_file.clone(),
+        }
+    }
+
+    pub(super) fn log_level(&self) -> LevelFilter {
+        match self.log {
+            LogLevel::Error => LevelFilter::ERROR,
+            LogLevel::Warn => LevelFilter::WARN,
+            LogLevel::Info => LevelFilter::INFO,
+            LogLevel::Debug => LevelFilter::DEBUG,
+        }
+    }
 }

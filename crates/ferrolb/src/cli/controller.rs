@@ -127,6 +127,7 @@ fn options(args: &ControllerArgs) -> anyhow::Result<Options> {
         memberlist_secret: given(&args.ml_secret_name),
         deployment: given(&args.deployment),
         decides: args.webhook_mode != "onlywebhook",
+        is_alone: false,
     })
 }
 

@@ -29,6 +29,13 @@ pub(super) struct Origin {
     place: Place,
 }
 
+impl Origin {
+    /// Of an object that was not read from a file.
+    pub(super) fn cluster() -> Origin {
+        Origin { file: "<cluster>".to_owned(), place: Place { line: 1, column: 1 } }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.file, self.place)

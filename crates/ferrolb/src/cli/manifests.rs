@@ -53,7 +53,7 @@ pub(super) enum Purpose {
 const NO_FIELD: &str = "<nil>";
 
 /// The namespace of a Service that names none.
-const DEFAULT_NAMESPACE: &str = "default";
+pub(super) const DEFAULT_NAMESPACE: &str = "default";
 
 /// Judges and reads all objects, in their order.
 pub(super) fn read(objects: Vec<Object>, purpose: Purpose) -> anyhow::Result<Manifests> {

@@ -5,12 +5,14 @@ mod apiserver;
 mod controller;
 mod convert;
 pub mod documents;
+mod ending;
 mod go_flags;
 mod input;
 mod kinds;
 mod manifests;
 mod output;
 mod plan;
+mod standalone;
 mod validate;
 mod yaml;
 
@@ -25,6 +27,8 @@ use clap_complete::Shell;
 mod exit {
     /// The answer is "no": invalid resources, or some that cannot be converted.
     pub(super) const INVALID: u8 = 1;
+    /// The answer is "yes", and a Service would lose an address.
+    pub(super) const LOSS: u8 = 3;
     /// There is no answer: the input or the command line cannot be used.
     pub(super) const UNUSABLE: u8 = 2;
 }
@@ -36,7 +40,7 @@ mod exit {
     about = "Addresses for Kubernetes Services of type LoadBalancer on bare metal",
     long_about = "FerroLB gives Kubernetes Services of type LoadBalancer real addresses on bare metal.\n\n\
                   It reads the resources of MetalLB (metallb.io) and of frr-k8s (frrk8s.metallb.io) as they are.",
-    after_help = "Exit codes: 0 yes, 1 no (invalid resources), 2 the input cannot be used.\n\
+    after_help = "Exit codes: 0 yes, 1 no (invalid resources), 2 the input cannot be used, 3 an address would be lost.\n\
                   Data goes to standard output, everything else to standard error."
 )]
 struct Cli {
@@ -57,14 +61,17 @@ enum Command {
         Give it all that belongs together: a peer whose BFDProfile or Secret is not in the input is an error.\n\
         Exit codes: 0 valid, 1 invalid, 2 the input cannot be used.")]
     Validate(validate::ValidateArgs),
-    /// Show which address each Service gets, offline
+    /// Show which address each Service gets, offline, or what changes would do to a cluster
     #[command(after_help = "Examples:\n  \
         ferrolb plan -f cluster.yaml\n  \
         ferrolb plan -f cluster.yaml -o json | jq '.assignments[] | select(.ips == [])'\n  \
-        kubectl get ipaddresspools,communities,services,namespaces -A -o yaml | ferrolb plan -f -\n\n\
+        kubectl get ipaddresspools,communities,services,namespaces -A -o yaml | ferrolb plan -f -\n  \
+        ferrolb plan --live -f changes.yaml           what these changes would do to the cluster of KUBECONFIG\n  \
+        ferrolb plan --live --delete-from old.yaml    what it would do to delete these\n\n\
         Services that have a status hold the addresses it names; the others are served in document order.\n\
         Each needs spec.clusterIPs, which an API server fills in: they decide the address family.\n\
-        Exit codes: 0 planned, 1 the controller would refuse the configuration, 2 the input cannot be used.")]
+        Exit codes: 0 planned, 1 the controller would refuse the configuration, 2 the input cannot be used, \
+        3 (--live) a Service would lose an address.")]
     Plan(plan::PlanArgs),
     /// Answer an AdmissionReview as the webhook would, offline
     #[command(after_help = "Examples:\n  \
@@ -91,6 +98,14 @@ enum Command {
         Exit codes: 0 ended, 1 a flag has no such value, 2 it could not begin."
     )]
     Controller(Box<controller::ControllerArgs>),
+    /// Give addresses without a cluster: an API server and the controller in this process
+    #[command(after_help = "Examples:\n  \
+        ferrolb standalone --data-dir /var/lib/ferrolb\n  \
+        kubectl --kubeconfig /var/lib/ferrolb/admin.kubeconfig get services -A\n  \
+        ferrolb standalone --data-dir d --bind 127.0.0.1:0 --service-cluster-ip-range 10.96.0.0/16,fd00:10:96::/112\n\n\
+        Objects, certificates and the admin's kubeconfig are in the folder; `ferrolb apiserver` looks after it too.\n\
+        SIGTERM and SIGINT end it. Exit codes: 0 ended, 2 it could not begin.")]
+    Standalone(standalone::StandaloneArgs),
     /// Run a Kubernetes API server on this machine, or look after its data
     #[command(after_help = "Examples:\n  \
         ferrolb apiserver --data-dir /var/lib/ferrolb\n  \
@@ -158,6 +173,7 @@ pub fn run() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Crds(args) => crds(&args),
         Command::Controller(args) => controller::run(&args),
+        Command::Standalone(args) => standalone::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),

@@ -1,7 +1,12 @@
-//! `ferrolb plan`: what the product decides about a cluster, offline.
+//! `ferrolb plan`: what the product decides about a cluster, offline; with `--live`, what changes would do to one.
+
+mod difference;
+mod live;
+mod proposal;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use api::parse::{Problem, Role, View, parse};
 use clap::Args;
@@ -19,8 +24,21 @@ pub(super) const DEFAULT_NAMESPACE: &str = "metallb-system";
 
 #[derive(Debug, Args)]
 pub(super) struct PlanArgs {
-    #[command(flatten)]
-    files: FilesArgs,
+    /// A file, a folder (its .yaml, .yml and .json files), or - for standard input; may be repeated
+    #[arg(short = 'f', long = "filename", required_unless_present = "live", value_name = "FILE|DIR|-")]
+    filename: Vec<String>,
+    /// Read folders inside folders too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// Read the cluster, and show what would become of it with the objects of -f created or replaced
+    #[arg(long)]
+    live: bool,
+    /// With --live: objects to delete
+    #[arg(long, value_name = "FILE|DIR|-", requires = "live")]
+    delete_from: Vec<String>,
+    /// With --live: how to reach the cluster; that of KUBECONFIG if not given
+    #[arg(long, value_name = "FILE", requires = "live")]
+    kubeconfig: Option<PathBuf>,
     /// How to print the plan
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -63,8 +81,21 @@ struct PlannedEvent {
     message: String,
 }
 
+impl PlanArgs {
+    fn files(&self) -> FilesArgs {
+        self.files_of(&self.filename)
+    }
+
+    fn files_of(&self, filename: &[String]) -> FilesArgs {
+        FilesArgs { filename: filename.to_vec(), recursive: self.recursive }
+    }
+}
+
 pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
-    let objects = input::read(&args.files)?;
+    if args.live {
+        return live::run(args);
+    }
+    let objects = input::read(&args.files())?;
     let mut manifests = manifests::read(objects, Purpose::Use)?;
     for finding in manifests.unreadable.iter().chain(&manifests.refused) {
         eprintln!("error: {finding}");
@@ -76,8 +107,7 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     for problem in &of_everything.problems {
         eprintln!("error: {}", Finding::from(problem));
     }
-    let class = Some(args.lb_class.clone()).filter(|class| !class.is_empty());
-    let options = Options { load_balancer_class: class };
+    let options = allocation_options(&args.lb_class);
     let services = &manifests.services;
     let assignments: Vec<Assignment> = match of_controller.problems.first() {
         None => {
@@ -102,6 +132,10 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let is_whole =
         !left_out.into_iter().any(|finding| DECIDING_KINDS.contains(&finding.subject.kind.as_str()));
     Ok(if is_whole && of_controller.problems.is_empty() { 0 } else { exit::INVALID })
+}
+
+fn allocation_options(lb_class: &str) -> Options {
+    Options { load_balancer_class: Some(lb_class.to_owned()).filter(|class| !class.is_empty()) }
 }
 
 /// A manifest that was never applied has no cluster IPs yet, and they decide the address family.

@@ -41,6 +41,11 @@ pub(super) struct Leadership {
 }
 
 impl Leadership {
+    /// For one that nobody else can take the place of.
+    pub(super) fn unopposed() -> Leadership {
+        Leadership { until: None }
+    }
+
     /// To be asked right before a write.
     pub(super) fn holds(&self) -> bool {
         let until = self.until.as_ref().map(|until| *until.lock().unwrap_or_else(PoisonError::into_inner));
@@ -74,7 +79,7 @@ impl Election {
                 }
                 Err(failure) if failure.is(StatusCode::FORBIDDEN) => {
                     tracing::warn!(error = %failure, "no election without permission for Leases: run one controller only");
-                    return Leadership { until: None };
+                    return Leadership::unopposed();
                 }
                 Err(failure) => tracing::warn!(error = %failure, "the Lease is not reached yet"),
             }

@@ -37,7 +37,7 @@ pub use options::Options;
 
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
-use leader::Election;
+use leader::{Election, Leadership};
 use session::Session;
 
 /// What others want to know of a controller.
@@ -114,6 +114,9 @@ impl Controller {
         loop {
             // Whoever waits for its turn is ready: a rollout ends the old one only when the new one is.
             let waits = async {
+                if self.options.is_alone {
+                    return Leadership::unopposed();
+                }
                 self.is_ready.send_replace(true);
                 election.win().await
             };

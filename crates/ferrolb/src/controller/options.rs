@@ -13,4 +13,6 @@ pub struct Options {
     pub deployment: Option<String>,
     /// Whether it gives addresses at all, and does not only serve webhooks.
     pub decides: bool,
+    /// There can be no other controller, and no election is held.
+    pub is_alone: bool,
 }

@@ -1,58 +1,21 @@
 //! `ferrolb apiserver` from its start to its end, and what can be done with its data in between.
 
-use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::json;
 
+use crate::program::Program;
 use crate::{Folder, ferrolb};
 
-/// A server that says where it listens.
-struct Server {
-    child: Child,
-    log: BufReader<std::process::ChildStderr>,
-}
-
-impl Server {
-    fn start(arguments: &[&str]) -> Server {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_ferrolb"))
-            .args(["apiserver", "--bind", "127.0.0.1:0"])
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let log = BufReader::new(child.stderr.take().expect("standard error is a pipe"));
-        Server { child, log }
-    }
-
-    /// Reads the log as far as a line that says this.
-    fn wait_for(&mut self, text: &str) -> String {
-        let mut log = String::new();
-        while self.log.read_line(&mut log).expect("the log is text") > 0 {
-            if log.contains(text) {
-                return log;
-            }
-        }
-        panic!("{text:?} is not in the log:\n{log}")
-    }
-
-    /// What is left of the log, and what it printed.
-    fn terminate(mut self) -> (Option<i32>, String, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().expect("kill runs").success());
-        let log = self.wait_for(" ended\n");
-        let output = self.child.wait_with_output().expect("it ends");
-        (output.status.code(), log, String::from_utf8(output.stdout).expect("output is text"))
-    }
+fn start(arguments: &[&str]) -> Program {
+    Program::start(&[&["apiserver", "--bind", "127.0.0.1:0"], arguments].concat())
 }
 
 #[test]
 fn it_serves_until_it_is_told_to_end_and_leaves_its_secrets_private() {
     let folder = Folder::new("apiserver");
     let data = format!("{}/data", folder.path());
-    let mut server = Server::start(&["--data-dir", &data]);
+    let mut server = start(&["--data-dir", &data]);
     let log = server.wait_for("serving on https://127.0.0.1:");
     assert!(log.contains("admin.kubeconfig") && !log.contains("other machines"), "{log}");
     let kubeconfig = std::fs::read_to_string(format!("{data}/admin.kubeconfig")).expect("it was written");

@@ -2,7 +2,14 @@
 
 mod admit;
 mod apiserver;
+// What the tests of the controller do to a cluster, of which these here do less.
+#[allow(dead_code)]
+#[path = "../controller/cluster.rs"]
+mod cluster;
 mod plan;
+mod plan_live;
+mod program;
+mod standalone;
 mod validate;
 
 use std::io::Write;
@@ -77,7 +84,7 @@ fn a_command_line_that_cannot_be_used_is_not_an_answer() {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in ["validate", "plan", "admit", "convert", "crds", "apiserver", "completion"] {
+    for command in ["validate", "plan", "admit", "convert", "crds", "standalone", "apiserver", "completion"] {
         let run = ferrolb(&[command, "--help"], "");
         assert_eq!(run.code, 0);
         assert!(run.stdout.contains("Example"), "{command}: {}", run.stdout);

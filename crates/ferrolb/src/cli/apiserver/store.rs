@@ -71,7 +71,8 @@ pub(super) fn export(path: &Path) -> anyhow::Result<u8> {
 pub(super) fn import(data_dir: &Path, incomplete: bool) -> anyhow::Result<u8> {
     files::make_private_directory(data_dir)?;
     let incomplete = if incomplete { Incomplete::Accept } else { Incomplete::Refuse };
-    let imported = store::import(&super::store_file(data_dir), &mut std::io::stdin().lock(), incomplete);
+    let imported =
+        store::import(&crate::embedded::store_file(data_dir), &mut std::io::stdin().lock(), incomplete);
     let imported = imported.context("nothing was imported")?;
     eprintln!("imported {} entries at revision {}", imported.entries, imported.revision);
     Ok(0)

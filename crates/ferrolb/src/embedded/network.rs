@@ -1,6 +1,6 @@
 //! Ranges as they are written on a command line.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 
@@ -8,7 +8,7 @@ use apiserver::kinds::service::Network;
 
 /// One network, or one of each family.
 #[derive(Debug, Clone)]
-pub(super) struct Networks {
+pub struct Networks {
     pub(super) networks: Vec<Network>,
     /// The first address for a Service of each: that of the server itself.
     pub(super) first_addresses: Vec<IpAddr>,
@@ -16,7 +16,21 @@ pub(super) struct Networks {
 
 /// Ports on nodes.
 #[derive(Debug, Clone)]
-pub(super) struct Ports(pub(super) RangeInclusive<u16>);
+pub struct Ports(pub(super) RangeInclusive<u16>);
+
+impl Default for Networks {
+    fn default() -> Networks {
+        let network = Network::new(Ipv4Addr::new(10, 96, 0, 0).into(), 16);
+        let first_addresses = vec![Ipv4Addr::new(10, 96, 0, 1).into()];
+        Networks { networks: network.into_iter().collect(), first_addresses }
+    }
+}
+
+impl Default for Ports {
+    fn default() -> Ports {
+        Ports(30_000..=32_767)
+    }
+}
 
 impl FromStr for Networks {
     type Err = String;

@@ -1,0 +1,97 @@
+//! A cluster of one process: the embedded API server with everything that FerroLB needs in it, and the controller.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use http::StatusCode;
+use kube::Client;
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::call;
+use crate::controller::{self, Controller};
+use crate::embedded::{self, Embedded};
+
+/// Who writes definitions, in the words of server-side apply.
+const FIELD_MANAGER: &str = "ferrolb";
+/// A start that takes longer is worth a line.
+const SLOW_START: Duration = Duration::from_secs(10);
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub server: embedded::Options,
+    /// Where resources are read from. It is made if there is none.
+    pub namespace: String,
+    pub load_balancer_class: Option<String>,
+}
+
+impl Options {
+    pub fn new(server: embedded::Options, namespace: impl Into<String>) -> Options {
+        Options { server, namespace: namespace.into(), load_balancer_class: None }
+    }
+}
+
+/// Runs until told to stop: first the controller ends, then the server.
+pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let server = Embedded::open(&options.server).await?;
+    let client = server.client("controller");
+    install(&client, &options.namespace).await?;
+    let controller = Controller::new(client, of_controller(options));
+    let mut is_ready = controller.progress().is_ready;
+    let kubeconfig = server.kubeconfig().display().to_string();
+    let (end_server, server_ends) = oneshot::channel::<()>();
+    let serving = tokio::spawn(server.serve(async {
+        let _ = server_ends.await;
+    }));
+    let telling = tokio::spawn(async move {
+        if tokio::time::timeout(SLOW_START, is_ready.wait_for(|is_ready| *is_ready)).await.is_err() {
+            tracing::warn!("no addresses are given yet: the lines above or the ConfigurationState say why");
+        } else {
+            tracing::info!("Services get addresses now: kubectl --kubeconfig {kubeconfig} get services -A");
+        }
+    });
+    let ended = controller.run(stop).await;
+    telling.abort();
+    drop(end_server);
+    serving.await.context("the server ended by itself")?;
+    ended
+}
+
+fn of_controller(options: &Options) -> controller::Options {
+    controller::Options {
+        namespace: options.namespace.clone(),
+        load_balancer_class: options.load_balancer_class.clone(),
+        decides: true,
+        is_alone: true,
+        ..controller::Options::default()
+    }
+}
+
+/// Makes definitions what this version says they are, and the namespace if there is none. Objects are left alone.
+async fn install(client: &Client, namespace: &str) -> anyhow::Result<()> {
+    for definition in api::crds::all() {
+        let definition = without_webhook(definition);
+        let name = definition["metadata"]["name"].as_str().unwrap_or_default();
+        let path = format!(
+            "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}?fieldManager={FIELD_MANAGER}&force=true"
+        );
+        call::patch::<Value>(client, &path, call::APPLY, &definition)
+            .await
+            .with_context(|| format!("installing {name}"))?;
+    }
+    let object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+    match call::post::<Value>(client, "/api/v1/namespaces", &object).await {
+        Err(failure) if !failure.is(StatusCode::CONFLICT) => {
+            Err(failure).with_context(|| format!("making the namespace {namespace}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Objects are converted in this process, and there is no Service that a webhook could be behind.
+fn without_webhook(mut definition: Value) -> Value {
+    if let Some(spec) = definition["spec"].as_object_mut() {
+        spec.shift_remove("conversion");
+    }
+    definition
+}
