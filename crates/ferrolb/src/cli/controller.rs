@@ -79,7 +79,7 @@ pub(super) struct ControllerArgs {
     tls_curve_preferences: String,
     /// Where tls.crt and tls.key for metrics are; a certificate is made if not given
     #[arg(long, default_value = "", hide_default_value = true)]
-    metrics_cert_dir: PathBuf,
+    metrics_cert_dir: String,
 }
 
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
@@ -175,7 +175,7 @@ async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyh
     if args.port > 0 {
         let listener = listen(args.port, "--port").await?;
         let router = metrics::router(progress.metrics.registry().clone(), client);
-        servers.spawn(serve_metrics(args.metrics_cert_dir.clone(), listener, router, tls, told(&stopped)));
+        servers.spawn(serve_metrics(args.metrics_cert_dir.clone().into(), listener, router, tls, told(&stopped)));
     }
     if let Some(webhook) = webhook {
         servers.spawn(webhook.run(told(&stopped)));
@@ -223,12 +223,12 @@ async fn serve_metrics(
 ) -> anyhow::Result<()> {
     if directory.as_os_str().is_empty() {
         let identity = Identity::self_signed()?;
-        return Ok(serving::serve_tls(listener, &tls, &identity, true, router, stop).await?);
+        return Ok(serving::serve_tls(listener, &tls, &identity, false, router, stop).await?);
     }
     let identity = Identity::from_directory(&directory)
         .with_context(|| format!("--metrics-cert-dir: {}", directory.display()))?;
     tokio::select! {
-        served = serving::serve_tls(listener, &tls, &identity, true, router, stop) => Ok(served?),
+        served = serving::serve_tls(listener, &tls, &identity, false, router, stop) => Ok(served?),
         () = identity.follow_directory(&directory) => anyhow::bail!("nobody reads the certificates of metrics"),
     }
 }
