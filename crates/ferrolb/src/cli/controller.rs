@@ -175,7 +175,13 @@ async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyh
     if args.port > 0 {
         let listener = listen(args.port, "--port").await?;
         let router = metrics::router(progress.metrics.registry().clone(), client);
-        servers.spawn(serve_metrics(args.metrics_cert_dir.clone().into(), listener, router, tls, told(&stopped)));
+        servers.spawn(serve_metrics(
+            args.metrics_cert_dir.clone().into(),
+            listener,
+            router,
+            tls,
+            told(&stopped),
+        ));
     }
     if let Some(webhook) = webhook {
         servers.spawn(webhook.run(told(&stopped)));

@@ -4,16 +4,19 @@ mod difference;
 mod live;
 mod proposal;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use api::parse::{Problem, Role, View, parse};
+use api::reservation::{CONFIG_MAP, Reserved};
 use clap::Args;
-use plan::allocate::{Decision, EventType, Options, allocate};
+use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::jiff::Timestamp;
+use plan::allocate::{Decision, EventType, Options, Reservation, allocate_beside};
 use plan::config::Pool;
 use plan::range::parse_address;
-use plan::snapshot::{Service, ServiceType};
+use plan::snapshot::{Service, ServiceKey, ServiceType};
 use serde::Serialize;
 
 use super::manifests::Purpose;
@@ -56,6 +59,9 @@ const DECIDING_KINDS: [&str; 4] = ["Community", "IPAddressPool", "Namespace", "S
 #[derive(Debug, Serialize)]
 struct PlanReport {
     assignments: Vec<Assignment>,
+    /// By the name of the Service that is gone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    kept: Vec<Kept>,
     /// By name; what each node announces.
     nodes: BTreeMap<String, serde_json::Value>,
 }
@@ -71,6 +77,16 @@ struct Assignment {
     message: String,
     #[serde(skip)]
     wants_address: bool,
+}
+
+/// Addresses that nobody else gets, because a Service that is gone may come back.
+#[derive(Debug, Serialize)]
+struct Kept {
+    service: String,
+    pool: String,
+    ips: Vec<IpAddr>,
+    /// `null`: for ever.
+    until: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,6 +116,7 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     for finding in manifests.unreadable.iter().chain(&manifests.refused) {
         eprintln!("error: {finding}");
     }
+    let kept = reserved(&manifests.objects.config_maps, &args.namespace);
     let everything = View::everything(&args.namespace);
     let as_controller = View { role: Role::Controller, ..everything.clone() };
     let of_controller = parse(manifests.objects.clone(), &as_controller);
@@ -111,7 +128,9 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let services = &manifests.services;
     let assignments: Vec<Assignment> = match of_controller.problems.first() {
         None => {
-            let decisions = allocate(&options, &of_controller.config.pools, services);
+            let reservations: Vec<Reservation> = kept.iter().map(|it| it.reservation.clone()).collect();
+            let pools = &of_controller.config.pools;
+            let (decisions, _) = allocate_beside(&options, pools, services, &reservations);
             decisions
                 .into_iter()
                 .zip(services)
@@ -122,7 +141,7 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     };
     note_if_nothing(manifests.count);
     note_cluster_ips(services);
-    let report = PlanReport { assignments, nodes: BTreeMap::new() };
+    let report = PlanReport { assignments, kept: kept_for_others(&kept, services), nodes: BTreeMap::new() };
     match args.output {
         Format::Json => print(&json(&report)?)?,
         Format::Yaml => print(&yaml::text(&report)?)?,
@@ -132,6 +151,32 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let is_whole =
         !left_out.into_iter().any(|finding| DECIDING_KINDS.contains(&finding.subject.kind.as_str()));
     Ok(if is_whole && of_controller.problems.is_empty() { 0 } else { exit::INVALID })
+}
+
+/// What the ConfigMap of reservations keeps by now.
+fn reserved(config_maps: &[ConfigMap], namespace: &str) -> Vec<Reserved> {
+    let is_ours = |it: &&ConfigMap| {
+        it.metadata.name.as_deref() == Some(CONFIG_MAP)
+            && it.metadata.namespace.as_deref().is_none_or(|its| its == namespace)
+    };
+    let entries = config_maps.iter().filter(is_ours).flat_map(|it| it.data.iter().flatten());
+    let read = entries.filter_map(|(key, value)| {
+        Reserved::from_entry(key, value).inspect_err(|error| eprintln!("error: {error}")).ok()
+    });
+    let now = Timestamp::now();
+    read.filter(|it| it.until.is_none_or(|until| until > now)).collect()
+}
+
+fn kept_for_others(kept: &[Reserved], services: &[Service]) -> Vec<Kept> {
+    let there: HashSet<&ServiceKey> = services.iter().map(|service| &service.key).collect();
+    let absent = kept.iter().filter(|it| !there.contains(&it.reservation.service));
+    let row = |it: &Reserved| Kept {
+        service: it.reservation.service.to_string(),
+        pool: it.reservation.pool.clone(),
+        ips: it.reservation.addresses.clone(),
+        until: it.until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+    };
+    absent.map(row).collect()
 }
 
 fn allocation_options(lb_class: &str) -> Options {
@@ -217,6 +262,17 @@ fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
             [it.service.clone(), ips.join(", "), events.join(", ")]
         };
         text.push_str(&table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
+        text.push('\n');
+    }
+    if !report.kept.is_empty() {
+        text.push_str(&paint.bold("kept for Services that are gone"));
+        text.push('\n');
+        let row = |it: &Kept| {
+            let ips: Vec<String> = it.ips.iter().map(IpAddr::to_string).collect();
+            let until = it.until.clone().unwrap_or_else(|| "for ever".to_owned());
+            [it.service.clone(), ips.join(", "), it.pool.clone(), until]
+        };
+        text.push_str(&table(["SERVICE", "ADDRESSES", "POOL", "UNTIL"], report.kept.iter().map(row)));
         text.push('\n');
     }
     if text.is_empty() {

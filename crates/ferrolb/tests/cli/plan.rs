@@ -150,3 +150,21 @@ fn where_there_is_nothing_to_plan_the_table_says_so() {
     let run = ferrolb(&["plan", "-f", "-"], "");
     assert_eq!((run.code, run.stdout.as_str()), (0, "no pool and no Service of type LoadBalancer\n"));
 }
+
+#[test]
+fn what_is_kept_for_a_service_that_is_gone_is_shown_and_given_to_nobody_else() {
+    let entry = r#"{"addresses":["192.0.2.0"],"pool":"p","retain":"forever"}"#;
+    let over = r#"{"addresses":["192.0.2.1"],"pool":"p","retain":"1h","until":"2020-01-01T00:00:00Z"}"#;
+    let ledger = format!(
+        "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: ferrolb-reservations, namespace: metallb-system}}\n\
+         data: {{default.gone: '{entry}', default.over: '{over}'}}\n"
+    );
+    let cluster = [POOL, &service("a", "", ""), &service("b", "", ""), &ledger].concat();
+    let (_, plan, _) = planned(&[], &cluster);
+    let given = [("default/a".to_owned(), vec!["192.0.2.1".to_owned()]), ("default/b".to_owned(), vec![])];
+    assert_eq!(addresses(&plan), given);
+    let kept = json!([{"service": "default/gone", "pool": "p", "ips": ["192.0.2.0"], "until": null}]);
+    assert_eq!(plan["kept"], kept);
+    let table = ferrolb(&["plan", "-f", "-"], &cluster).stdout;
+    assert!(table.contains("kept for Services that are gone"), "{table}");
+}

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::cluster::wait;
 use crate::program::{Program, cluster};
 use crate::{Folder, Run, ferrolb};
 
@@ -101,6 +102,26 @@ async fn deletions_are_changes_too() {
     let run = live.plan(&["--delete-from", "-"], &service("nobody"));
     assert_eq!(run.code, 0);
     assert!(run.stderr.contains("Service default/nobody is not there to be deleted"), "{}", run.stderr);
+}
+
+#[tokio::test]
+async fn what_is_kept_for_a_service_that_is_gone_is_not_promised_to_another() {
+    let live = Live::new("plan-live-kept").await;
+    let cluster = cluster(&format!("{}/admin.kubeconfig", live.folder.path())).await;
+    cluster.service_with("kept", json!({"ferrolb.io/retain": "forever"})).await;
+    cluster.has("kept", &["192.0.2.2"]).await;
+    cluster.delete("/api/v1/namespaces/default/services/kept").await;
+    let ledger = "/api/v1/namespaces/metallb-system/configmaps/ferrolb-reservations";
+    wait("its address is kept", async || {
+        let data = cluster.get(ledger).await["data"].clone();
+        if data["default.kept"].is_string() { Ok(()) } else { Err(data.to_string()) }
+    })
+    .await;
+    let (_, report) = live.json(&["-f", "-"], &(service("c") + &service("d")));
+    assert_eq!(short(&report), pairs(&[("default/c", "gets"), ("default/d", "waits")]), "{report}");
+    assert_eq!(report["changes"][0]["then"]["ips"], json!(["192.0.2.3"]));
+    let (_, report) = live.json(&["-f", "-"], &service("kept"));
+    assert_eq!(report["changes"][0]["then"]["ips"], json!(["192.0.2.2"]), "{report}");
 }
 
 #[tokio::test]

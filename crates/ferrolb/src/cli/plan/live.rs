@@ -9,7 +9,7 @@ use api::parse::{Problem, Role, View, parse};
 use http::StatusCode;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use plan::allocate::{POOL_ANNOTATION, allocate};
+use plan::allocate::{POOL_ANNOTATION, Reservation, allocate_beside};
 use plan::range::parse_address;
 use plan::snapshot::{Service, ServiceType};
 use serde::Serialize;
@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use super::difference::{Change, Difference, Holding, Kind, difference};
 use super::proposal::World;
-use super::{PlanArgs, allocation_options};
+use super::{PlanArgs, allocation_options, reserved};
 use crate::call;
 use crate::cli::input::{self, Object, Origin};
 use crate::cli::manifests::{self, Manifests, Purpose};
@@ -26,6 +26,7 @@ use crate::cli::{Format, exit, print, yaml};
 
 /// Objects of one answer.
 const PAGE: usize = 500;
+const ONLY_RESERVATIONS: &str = "fieldSelector=metadata.name%3Dferrolb-reservations";
 
 #[derive(Debug, Serialize)]
 struct LiveReport {
@@ -106,6 +107,7 @@ fn sources(namespace: &str) -> Vec<Source> {
         ours("metallb.io/v1beta1", "BGPAdvertisement", "bgpadvertisements", false),
         ours("metallb.io/v1beta1", "BFDProfile", "bfdprofiles", false),
         ours("metallb.io/v1beta2", "BGPPeer", "bgppeers", false),
+        core("ConfigMap", &format!("namespaces/{namespace}/configmaps?{ONLY_RESERVATIONS}"), false),
         core("Service", "services", true),
     ]
 }
@@ -135,7 +137,8 @@ async fn read_cluster(client: &Client, namespace: &str) -> anyhow::Result<Vec<Ob
 async fn list(client: &Client, source: &Source, objects: &mut Vec<Object>) -> Result<(), call::Failure> {
     let mut next = String::new();
     loop {
-        let path = format!("{}?limit={PAGE}{next}", source.path);
+        let separator = if source.path.contains('?') { '&' } else { '?' };
+        let path = format!("{}{separator}limit={PAGE}{next}", source.path);
         let page: Value = call::get(client, &path).await?;
         for item in page["items"].as_array().into_iter().flatten() {
             let mut value = item.clone();
@@ -189,7 +192,10 @@ fn compare(
         Some(problem) => after.services.iter().map(|service| frozen(service, problem)).collect(),
         None => {
             let options = allocation_options(&args.lb_class);
-            let decisions = allocate(&options, &of_controller.config.pools, &after.services);
+            let kept = reserved(&after.objects.config_maps, &args.namespace);
+            let reservations: Vec<Reservation> = kept.into_iter().map(|it| it.reservation).collect();
+            let pools = &of_controller.config.pools;
+            let (decisions, _) = allocate_beside(&options, pools, &after.services, &reservations);
             let each = decisions.iter().zip(&after.services);
             each.map(|(decision, service)| {
                 let mut written = service.clone();
