@@ -6,10 +6,10 @@ use anyhow::Context;
 use http::StatusCode;
 use kube::Client;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::call;
-use crate::controller::{self, Controller};
+use crate::controller::{self, Controller, Progress};
 use crate::embedded::{self, Embedded};
 
 /// Who writes definitions, in the words of server-side apply.
@@ -31,30 +31,65 @@ impl Options {
     }
 }
 
+/// A server with everything in it, and a controller that does not run yet.
+#[derive(Debug)]
+pub struct Standalone {
+    server: Embedded,
+    controller: Controller,
+}
+
 /// Runs until told to stop: first the controller ends, then the server.
 pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let server = Embedded::open(&options.server).await?;
-    let client = server.client("controller");
-    install(&client, &options.namespace).await?;
-    let controller = Controller::new(client, of_controller(options));
-    let mut is_ready = controller.progress().is_ready;
-    let kubeconfig = server.kubeconfig().display().to_string();
-    let (end_server, server_ends) = oneshot::channel::<()>();
-    let serving = tokio::spawn(server.serve(async {
-        let _ = server_ends.await;
-    }));
-    let telling = tokio::spawn(async move {
-        if tokio::time::timeout(SLOW_START, is_ready.wait_for(|is_ready| *is_ready)).await.is_err() {
-            tracing::warn!("no addresses are given yet: the lines above or the ConfigurationState say why");
-        } else {
+    Standalone::open(options).await?.run(stop).await
+}
+
+impl Standalone {
+    pub async fn open(options: &Options) -> anyhow::Result<Standalone> {
+        let server = Embedded::open(&options.server).await?;
+        let client = server.client("controller");
+        install(&client, &options.namespace).await?;
+        let controller = Controller::new(client, of_controller(options));
+        Ok(Standalone { server, controller })
+    }
+
+    /// Clients in this process, the address, the kubeconfig.
+    pub fn server(&self) -> &Embedded {
+        &self.server
+    }
+
+    /// What is known of the controller.
+    pub fn progress(&self) -> Progress {
+        self.controller.progress()
+    }
+
+    pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
+        let Standalone { server, controller } = self;
+        let is_ready = controller.progress().is_ready;
+        let telling = tokio::spawn(tell(is_ready, server.kubeconfig().display().to_string()));
+        let (end_server, server_ends) = oneshot::channel::<()>();
+        let serving = tokio::spawn(server.serve(async {
+            let _ = server_ends.await;
+        }));
+        let ended = controller.run(stop).await;
+        telling.abort();
+        drop(end_server);
+        serving.await.context("the server ended by itself")?;
+        ended
+    }
+}
+
+/// Tells whoever has started the program what can be done now.
+async fn tell(mut is_ready: watch::Receiver<bool>, kubeconfig: String) {
+    match tokio::time::timeout(SLOW_START, is_ready.wait_for(|is_ready| *is_ready)).await {
+        Ok(Ok(_)) => {
             tracing::info!("Services get addresses now: kubectl --kubeconfig {kubeconfig} get services -A");
         }
-    });
-    let ended = controller.run(stop).await;
-    telling.abort();
-    drop(end_server);
-    serving.await.context("the server ended by itself")?;
-    ended
+        // It has ended, and says why itself.
+        Ok(Err(_)) => {}
+        Err(_) => {
+            tracing::warn!("no addresses are given yet: the lines above or the ConfigurationState say why");
+        }
+    }
 }
 
 fn of_controller(options: &Options) -> controller::Options {
