@@ -9,7 +9,7 @@ use conformance::kubectl::Kubectl;
 use conformance::ledger::Ledger;
 use conformance::programs::{self, Real};
 use conformance::suite::{self, Differing, Suite};
-use conformance::world::{Engine, Served};
+use conformance::world::{Directory, Engine, Served, token};
 use conformance::{report, suite::directory};
 
 const USAGE: &str = "usage: conformance COMMAND [BEGINNING]
@@ -17,6 +17,7 @@ const USAGE: &str = "usage: conformance COMMAND [BEGINNING]
   verify   asks the real server and compares with recorded/
   report   asks the embedded server and shows every difference from recorded/
   pending  asks the embedded server and writes pending.yaml anew
+  with     runs a command with a KUBECONFIG that names a real server of its own
 BEGINNING picks files of cases whose names begin so; `kubectl` picks the commands instead of the requests.";
 
 const COMMANDS: &str = "kubectl";
@@ -37,8 +38,31 @@ async fn run() -> anyhow::Result<ExitCode> {
         Some("verify") => verify(beginning).await,
         Some("report") => show(beginning).await,
         Some("pending") => pending().await,
+        Some("with") => with(&arguments[1..]).await,
         _ => bail!("{USAGE}"),
     }
+}
+
+/// Runs a command whose KUBECONFIG names a real server on which nothing was done yet.
+async fn with(command: &[String]) -> anyhow::Result<ExitCode> {
+    let [program, arguments @ ..] = command else { bail!("{USAGE}") };
+    let real = real().await?;
+    let token = token("admin").context("the token of the admin")?;
+    let kubeconfig = serde_json::json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": "real", "cluster": {"server": real.address(), "insecure-skip-tls-verify": true}}],
+        "users": [{"name": "admin", "user": {"token": token}}],
+        "contexts": [{"name": "real", "context": {"cluster": "real", "user": "admin"}}],
+        "current-context": "real",
+    });
+    let directory = Directory::create("kubeconfig")?;
+    let path = directory.path().join("kubeconfig");
+    std::fs::write(&path, kubeconfig.to_string())?;
+    let (program, arguments) = (program.to_owned(), arguments.to_vec());
+    let run = move || std::process::Command::new(program).args(arguments).env("KUBECONFIG", path).status();
+    let status = tokio::task::spawn_blocking(run).await??;
+    Ok(ExitCode::from(u8::from(!status.success())))
 }
 
 async fn real() -> anyhow::Result<Real> {

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
+use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use plan::allocate::Reservation;
 use plan::snapshot::{Service, ServiceKey, ServicePort};
@@ -142,6 +143,18 @@ impl Reserved {
                 .transpose()?,
         })
     }
+}
+
+/// What the ConfigMap says, and what is wrong with the entries that nobody can read.
+pub fn read(config_map: &ConfigMap) -> (Vec<Reserved>, Vec<ReservationError>) {
+    let (mut reserved, mut errors) = (Vec::new(), Vec::new());
+    for (key, value) in config_map.data.iter().flatten() {
+        match Reserved::from_entry(key, value) {
+            Ok(entry) => reserved.push(entry),
+            Err(error) => errors.push(error),
+        }
+    }
+    (reserved, errors)
 }
 
 #[cfg(test)]

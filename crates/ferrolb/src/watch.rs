@@ -35,8 +35,8 @@ pub(crate) enum Change<T> {
 
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
-/// An API server is asked so often for a new watch, whether or not the old one has ended.
-const WATCH_SECS: u32 = 290;
+/// A watch is begun anew after this, so that a connection which nobody told us has ended is noticed.
+const WATCH_SECS: u32 = 120;
 
 /// Failures in a row.
 #[derive(Debug, Default)]

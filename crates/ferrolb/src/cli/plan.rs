@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use api::parse::{Problem, Role, View, parse};
-use api::reservation::{CONFIG_MAP, Reserved};
+use api::reservation::{self, CONFIG_MAP, Reserved};
 use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
@@ -159,12 +159,13 @@ fn reserved(config_maps: &[ConfigMap], namespace: &str) -> Vec<Reserved> {
         it.metadata.name.as_deref() == Some(CONFIG_MAP)
             && it.metadata.namespace.as_deref().is_none_or(|its| its == namespace)
     };
-    let entries = config_maps.iter().filter(is_ours).flat_map(|it| it.data.iter().flatten());
-    let read = entries.filter_map(|(key, value)| {
-        Reserved::from_entry(key, value).inspect_err(|error| eprintln!("error: {error}")).ok()
-    });
+    let (mut kept, errors) = config_maps.iter().find(is_ours).map(reservation::read).unwrap_or_default();
+    for error in errors {
+        eprintln!("error: {error}");
+    }
     let now = Timestamp::now();
-    read.filter(|it| it.until.is_none_or(|until| until > now)).collect()
+    kept.retain(|it| it.until.is_none_or(|until| until > now));
+    kept
 }
 
 fn kept_for_others(kept: &[Reserved], services: &[Service]) -> Vec<Kept> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use api::reservation::{CONFIG_MAP, Reserved, key_of};
+use api::reservation::{self, CONFIG_MAP, Reserved, key_of};
 use http::StatusCode;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
@@ -22,15 +22,11 @@ pub(super) type Reservations = BTreeMap<ServiceKey, Reserved>;
 
 /// What a ConfigMap says. Entries that nobody can read are left alone.
 pub(super) fn read(config_map: &ConfigMap) -> Reservations {
-    let entries = config_map.data.iter().flatten();
-    let read = entries.filter_map(|(key, value)| match Reserved::from_entry(key, value) {
-        Ok(reserved) => Some((reserved.reservation.service.clone(), reserved)),
-        Err(error) => {
-            tracing::warn!("{error}");
-            None
-        }
-    });
-    read.collect()
+    let (reserved, errors) = reservation::read(config_map);
+    for error in errors {
+        tracing::warn!("{error}");
+    }
+    reserved.into_iter().map(|it| (it.reservation.service.clone(), it)).collect()
 }
 
 /// Waits until it is known what is kept. Without permission to read it, nothing is.

@@ -24,7 +24,7 @@ impl Random {
 }
 
 /// Rounds, each of which ends with a kill. `FERROLB_CHAOS_ROUNDS` asks for more.
-const ROUNDS: u64 = 40;
+const ROUNDS: u64 = 100;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_moves_and_nobody_shares_whatever_happens() {

@@ -79,11 +79,11 @@ impl Cluster {
     }
 
     pub(crate) fn start_with(&self, client: &Client) -> Running {
-        let options = controller::Options {
-            namespace: NAMESPACE.to_owned(),
-            decides: true,
-            ..controller::Options::default()
-        };
+        self.start_as(client, controller::Options::default())
+    }
+
+    pub(crate) fn start_as(&self, client: &Client, options: controller::Options) -> Running {
+        let options = controller::Options { namespace: NAMESPACE.to_owned(), decides: true, ..options };
         let controller = Controller::new(client.clone(), options);
         let (stop, stopped) = oneshot::channel();
         let task = tokio::spawn(async move {

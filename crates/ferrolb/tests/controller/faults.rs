@@ -31,6 +31,8 @@ pub(crate) struct Faults {
     /// Each piece of a watch comes twice.
     pub(crate) watches_stutter: AtomicBool,
     pub(crate) writes: AtomicUsize,
+    /// Method and path of each write, in order.
+    pub(crate) written: std::sync::Mutex<Vec<String>>,
     conflicted: std::sync::Mutex<std::collections::HashSet<String>>,
 }
 
@@ -60,6 +62,7 @@ async fn call(
     let path = request.uri().path().to_owned();
     if *request.method() != Method::GET {
         faults.writes.fetch_add(1, Ordering::Relaxed);
+        faults.written.lock().unwrap().push(format!("{} {path}", request.method()));
         let code = faults.writes_fail_with.load(Ordering::Relaxed);
         if code > 0 {
             return Ok(refusal(u16::try_from(code)?, "InternalError", "no"));

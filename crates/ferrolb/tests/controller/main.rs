@@ -2,6 +2,7 @@
 
 mod chaos;
 mod cluster;
+mod contract;
 mod faults;
 mod retain;
 mod trouble;
@@ -171,5 +172,18 @@ async fn definitions_may_come_later() {
     let (code, _) = cluster.call(Method::DELETE, &format!("{}/pool", pools()), &Value::Null).await;
     assert_eq!(code, 200);
     cluster.has("a", &[]).await;
+    // They may also go, and come again.
+    let definition = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/ipaddresspools.metallb.io";
+    cluster.delete(definition).await;
+    wait("the definition is gone", async || {
+        let (code, _) = cluster.call(Method::GET, definition, &Value::Null).await;
+        if code == 404 { Ok(()) } else { Err(code.to_string()) }
+    })
+    .await;
+    let definitions = api::crds::all();
+    let again = definitions.iter().find(|it| it["metadata"]["name"] == "ipaddresspools.metallb.io").unwrap();
+    cluster.post("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", again.clone()).await;
+    cluster.pool("pool", &["198.51.100.0/24"]).await;
+    cluster.has("a", &["198.51.100.0"]).await;
     controller.stop().await;
 }

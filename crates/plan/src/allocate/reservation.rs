@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::converge::assigned;
 use super::decision::{Decision, Write};
-use super::request::{POOL_ANNOTATION, SHARING_ANNOTATION};
+use super::request::{POOL_ANNOTATION, SHARING_ANNOTATION, recorded, sharing_of};
 use crate::snapshot::{Ingress, IpFamilyPolicy, Service, ServiceKey, ServicePort, ServiceType};
 
 /// What a Service had, and has again when it comes back.
@@ -20,6 +20,18 @@ pub struct Reservation {
 }
 
 impl Reservation {
+    /// What the status of a Service says that it has.
+    pub fn of_status(service: &Service) -> Option<Reservation> {
+        let addresses: Option<Vec<IpAddr>> = recorded(service).into_iter().collect();
+        Some(Reservation {
+            service: service.key.clone(),
+            addresses: addresses.filter(|addresses| !addresses.is_empty())?,
+            pool: service.annotations.get(POOL_ANNOTATION)?.clone(),
+            sharing: sharing_of(service).to_owned(),
+            ports: service.ports.clone(),
+        })
+    }
+
     /// A Service to [claim](super::Allocator::claim) the addresses with. It is never decided about.
     pub fn placeholder(&self, load_balancer_class: Option<&str>) -> Service {
         let mut annotations = [(POOL_ANNOTATION.to_owned(), self.pool.clone())].into();

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use anyhow::Context;
 use api::parse::{Problem, Role, View, parse};
+use api::reservation::Retain;
 use http::StatusCode;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -193,7 +194,8 @@ fn compare(
         None => {
             let options = allocation_options(&args.lb_class);
             let kept = reserved(&after.objects.config_maps, &args.namespace);
-            let reservations: Vec<Reservation> = kept.into_iter().map(|it| it.reservation).collect();
+            let mut reservations: Vec<Reservation> = kept.into_iter().map(|it| it.reservation).collect();
+            reservations.extend(kept_from_now(&before.services, &after.services));
             let pools = &of_controller.config.pools;
             let (decisions, _) = allocate_beside(&options, pools, &after.services, &reservations);
             let each = decisions.iter().zip(&after.services);
@@ -216,6 +218,14 @@ fn compare(
         world.touched.iter().filter(|id| id.1 == "Service").map(|id| format!("{}/{}", id.2, id.3)).collect();
     let difference = difference(now, then, |service| touched.contains(service));
     Ok((LiveReport { difference, rejected, refused: refusal.is_some() }, notes))
+}
+
+/// What would be kept for Services that the changes delete.
+fn kept_from_now(before: &[Service], after: &[Service]) -> Vec<Reservation> {
+    let there: HashSet<_> = after.iter().map(|service| &service.key).collect();
+    let gone = before.iter().filter(|service| !there.contains(&service.key));
+    gone.filter_map(|service| Retain::of(service)?.ok().and_then(|_| Reservation::of_status(service)))
+        .collect()
 }
 
 fn problems(manifests: &Manifests, view: &View) -> Vec<Problem> {
