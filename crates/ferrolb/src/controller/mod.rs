@@ -26,15 +26,16 @@ mod write;
 use std::sync::Arc;
 
 use anyhow::Context;
-use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::{Api, Client};
+use kube::Client;
 use plan::allocate;
+use serde_json::Value;
 use tokio::sync::watch;
 
 pub use metrics::Metrics;
 pub use options::Options;
 
+use crate::call;
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
 use leader::{Election, Leadership};
@@ -133,6 +134,7 @@ impl Controller {
             };
             if is_over {
                 election.release(&leadership).await;
+                recorder.finish().await;
                 return Ok(());
             }
         }
@@ -153,9 +155,11 @@ impl Controller {
     async fn owner(&self) -> anyhow::Result<Option<OwnerReference>> {
         let Some(name) = &self.options.pod_name else { return Ok(None) };
         let namespace = &self.options.namespace;
-        let pods: Api<Pod> = Api::namespaced(self.client.clone(), namespace);
-        let pod = pods.get(name).await.with_context(|| format!("reading the own Pod {namespace}/{name}"))?;
-        let uid = pod.metadata.uid.unwrap_or_default();
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
+        let pod: Value = call::get(&self.client, &path)
+            .await
+            .with_context(|| format!("reading the own Pod {namespace}/{name}"))?;
+        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let (api_version, kind) = ("v1".to_owned(), "Pod".to_owned());
         Ok(Some(OwnerReference { api_version, kind, name: name.clone(), uid, ..OwnerReference::default() }))
     }

@@ -1,8 +1,8 @@
 //! Writing events: bounded, in parallel, and never in the way of what they tell about.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 
 use super::correlate::{About, Correlator, Entry, News, Place};
 use crate::call::{self, Failure};
@@ -20,25 +21,41 @@ const WRITERS: usize = 16;
 const WAITING: usize = 16_384;
 /// How often an event is tried while the server is in trouble, and how long between.
 const TRIES: u32 = 12;
+/// How long an end waits for events.
+const FINISH: Duration = Duration::from_secs(2);
 const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
 /// Where events are handed in. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Recorder {
     writers: Vec<mpsc::Sender<News>>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
     dropped: Arc<AtomicU64>,
 }
 
 impl Recorder {
     /// Its writers end when the last clone is gone and all that was handed in is written.
     pub(crate) fn new(client: &Client, component: &'static str) -> Recorder {
+        let mut tasks = JoinSet::new();
         let start = |_| {
             let (sender, receiver) = mpsc::channel(WAITING);
             let writer = Writer { client: client.clone(), component, correlator: Correlator::default() };
-            tokio::spawn(writer.run(receiver));
+            tasks.spawn(writer.run(receiver));
             sender
         };
-        Recorder { writers: (0..WRITERS).map(start).collect(), dropped: Arc::default() }
+        let writers = (0..WRITERS).map(start).collect();
+        Recorder { writers, tasks: Arc::new(Mutex::new(tasks)), dropped: Arc::default() }
+    }
+
+    /// Waits a little for what was handed in to be written.
+    pub(crate) async fn finish(self) {
+        let Recorder { writers, tasks, .. } = self;
+        drop(writers);
+        let mut tasks = std::mem::take(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        let all = async { while tasks.join_next().await.is_some() {} };
+        if tokio::time::timeout(FINISH, all).await.is_err() {
+            tracing::warn!("some events were not written when this ended");
+        }
     }
 
     pub(crate) fn record(&self, news: News) {
