@@ -198,5 +198,9 @@ fn summary_patch(state: &ConfigurationState) -> Option<Value> {
     let summary = errors.join("\n");
     let status = state.status.clone().unwrap_or_default();
     let is_there = status.result == Some(result) && status.error_summary.unwrap_or_default() == summary;
-    (!is_there).then(|| json!({"status": {"result": result, "errorSummary": summary}}))
+    (!is_there).then(|| {
+        // Nothing to say is no field.
+        let summary = Some(summary).filter(|summary| !summary.is_empty());
+        json!({"status": {"result": result, "errorSummary": summary}})
+    })
 }

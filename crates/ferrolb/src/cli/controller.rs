@@ -1,6 +1,6 @@
 //! `ferrolb controller`: the flags and variables that manifests pass, and what becomes of each.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -48,7 +48,7 @@ pub(super) struct ControllerArgs {
     disable_cert_rotation: bool,
     /// Where the webhook's tls.crt and tls.key are, unless they are looked after here
     #[arg(long, default_value = "/tmp/k8s-webhook-server/serving-certs")]
-    cert_dir: PathBuf,
+    cert_dir: String,
     /// The Service that the webhook is reached by
     #[arg(long, default_value = "metallb-webhook-service")]
     cert_service_name: String,
@@ -82,6 +82,7 @@ pub(super) struct ControllerArgs {
     metrics_cert_dir: String,
 }
 
+const WEBHOOK_PORT: u16 = 9443;
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 pub(super) fn run(args: &ControllerArgs) -> anyhow::Result<u8> {
@@ -154,12 +155,14 @@ async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyh
     let mut config = Config::infer().await.context("neither a kubeconfig nor a service account")?;
     // Whoever writes decides when to try again.
     config.default_retry = false;
+    // Fields are owned by what it begins with, which is what the controller of MetalLB begins with.
+    let agent = concat!("controller/", env!("CARGO_PKG_VERSION"), " (ferrolb)");
+    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
     let client = Client::try_from(config)?;
     let webhook = webhook(args, &tls, &options.namespace, &client).await?;
     let controller = Controller::new(client.clone(), options);
     let progress = controller.progress();
-    let mut ready = vec![Check { name: "readyz", is_met: progress.is_ready }];
-    ready.extend(webhook.as_ref().map(|webhook| Check { name: "webhook", is_met: webhook.is_ready() }));
+    let ready = vec![Check { name: "readyz", is_met: progress.is_ready }];
 
     // All of them end when the channel says so, or is gone.
     let (stopping, stopped) = watch::channel(());
@@ -216,7 +219,7 @@ fn told(stopped: &watch::Receiver<()>) -> impl Future<Output = ()> + use<> {
 }
 
 async fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+    let address = SocketAddr::from((serving::everywhere(), port));
     TcpListener::bind(address).await.with_context(|| format!("{flag}: {address}"))
 }
 
@@ -252,9 +255,10 @@ async fn webhook(
         has_http2: args.webhook_http2,
         tls: tls.clone(),
         rotates_certificates: !args.disable_cert_rotation,
-        certificate_directory: args.cert_dir.clone(),
+        certificate_directory: args.cert_dir.clone().into(),
         service_name: args.cert_service_name.clone(),
         secret_name: args.webhook_secret.clone(),
+        bind: (serving::everywhere(), WEBHOOK_PORT).into(),
         ..webhook::Options::new(namespace)
     };
     Webhook::bind(client.clone(), options).await.map(Some)

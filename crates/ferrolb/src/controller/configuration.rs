@@ -47,6 +47,11 @@ impl Configuration {
         self.has_changed |= has_changed;
     }
 
+    /// What an earlier session used, until something better is read.
+    pub(super) fn go_on_with(&mut self, pools: BTreeMap<String, Pool>) {
+        self.in_use = Some(pools);
+    }
+
     pub(super) fn is_in_use(&self) -> bool {
         self.in_use.is_some()
     }

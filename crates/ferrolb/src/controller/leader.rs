@@ -31,6 +31,8 @@ pub(super) struct Election {
     pub(super) name: String,
     /// Nobody else has it.
     pub(super) identity: String,
+    /// How the identities of processes in this Pod begin. There is only one of them at a time.
+    pub(super) pod: Option<String>,
 }
 
 /// The right to write.
@@ -93,10 +95,12 @@ impl Election {
             return std::future::pending().await;
         }
         let mut wait = RENEW;
+        // As the last renewal left it.
+        let mut lease = None;
         loop {
             tokio::time::sleep(wait).await;
             let asked = Instant::now();
-            match self.renew().await {
+            match self.renew(&mut lease).await {
                 Ok(true) => {
                     leadership.extend(asked + BELIEF);
                     wait = RENEW;
@@ -150,7 +154,8 @@ impl Election {
         let holder = spec.holder_identity.as_deref().unwrap_or_default();
         let secs = spec.lease_duration_seconds.and_then(|secs| u64::try_from(secs).ok());
         let is_over = seen_at.elapsed() >= secs.map_or(DURATION, Duration::from_secs);
-        if !holder.is_empty() && holder != self.identity && !is_over {
+        let is_dead = self.pod.as_ref().is_some_and(|pod| holder.starts_with(pod));
+        if !holder.is_empty() && holder != self.identity && !is_over && !is_dead {
             return Ok(false);
         }
         let transitions = spec.lease_transitions.unwrap_or_default() + i32::from(holder != self.identity);
@@ -158,13 +163,23 @@ impl Election {
         self.write(lease.metadata, mine).await
     }
 
-    async fn renew(&self) -> Result<bool, Failure> {
-        let lease = self.read().await?;
+    async fn renew(&self, known: &mut Option<Lease>) -> Result<bool, Failure> {
+        let lease = match known.take() {
+            Some(lease) => lease,
+            None => match self.read().await {
+                Ok(lease) => lease,
+                Err(failure) if failure.is(StatusCode::NOT_FOUND) => return self.create().await,
+                Err(failure) => return Err(failure),
+            },
+        };
         let spec = lease.spec.unwrap_or_default();
         if spec.holder_identity.as_deref() != Some(&self.identity) {
             return Ok(false);
         }
-        self.write(lease.metadata, LeaseSpec { renew_time: now(), ..spec }).await
+        // If it was edited or deleted meanwhile, the next look tells.
+        let renewed = LeaseSpec { renew_time: now(), ..spec };
+        *known = Some(self.put(lease.metadata, renewed).await?);
+        Ok(true)
     }
 
     async fn create(&self) -> Result<bool, Failure> {
@@ -180,9 +195,13 @@ impl Election {
 
     /// `false`: somebody else was faster.
     async fn write(&self, metadata: ObjectMeta, spec: LeaseSpec) -> Result<bool, Failure> {
+        won(self.put(metadata, spec).await)
+    }
+
+    async fn put(&self, metadata: ObjectMeta, spec: LeaseSpec) -> Result<Lease, Failure> {
         let lease = Lease { metadata, spec: Some(spec) };
         let lease = serde_json::to_value(lease).unwrap_or(Value::Null);
-        won(call::put::<Value>(&self.client, &self.path(), &lease).await)
+        call::put(&self.client, &self.path(), &lease).await
     }
 
     async fn read(&self) -> Result<Lease, Failure> {
@@ -207,7 +226,7 @@ impl Election {
     }
 }
 
-fn won(answer: Result<Value, Failure>) -> Result<bool, Failure> {
+fn won<T>(answer: Result<T, Failure>) -> Result<bool, Failure> {
     match answer {
         Ok(_) => Ok(true),
         Err(failure) if failure.is(StatusCode::CONFLICT) => Ok(false),

@@ -271,6 +271,10 @@ impl Ledger {
                     entry.seen = Arc::clone(&now);
                 }
                 entry.written = now.version;
+                if decision.as_ref().is_some_and(|decision| decision.waits) {
+                    // It has got some of what it wants. The next look says why not all.
+                    self.dirty.insert(task.key.clone(), Cause::Own);
+                }
                 let events = decision.map(|decision| decision.events).unwrap_or_default();
                 (!events.is_empty()).then_some(Said { seen: now, events })
             }

@@ -23,12 +23,14 @@ mod service;
 mod session;
 mod write;
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use anyhow::Context;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use plan::allocate;
+use plan::config::Pool;
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -55,6 +57,8 @@ pub struct Controller {
     options: Options,
     is_ready: watch::Sender<bool>,
     metrics: Arc<Metrics>,
+    /// The last good pools. They outlive a time in which another controller decides, or nobody knows who does.
+    pools: Mutex<Option<BTreeMap<String, Pool>>>,
 }
 
 impl std::fmt::Debug for Controller {
@@ -66,7 +70,7 @@ impl std::fmt::Debug for Controller {
 impl Controller {
     pub fn new(client: Client, options: Options) -> Controller {
         let (is_ready, _) = watch::channel(false);
-        Controller { client, options, is_ready, metrics: Arc::new(Metrics::new()) }
+        Controller { client, options, is_ready, metrics: Arc::new(Metrics::new()), pools: Mutex::default() }
     }
 
     pub fn progress(&self) -> Progress {
@@ -76,6 +80,7 @@ impl Controller {
     /// Runs until told to stop. An error means that it could not begin.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let owner = self.owner().await?;
+        let pod_uid = owner.as_ref().map(|owner| owner.uid.clone());
         let (verdict, verdicts) = watch::channel(None);
         let component = Component {
             namespace: self.options.namespace.clone(),
@@ -86,8 +91,11 @@ impl Controller {
             field_manager: "poolReconciler",
         };
         let state = tokio::spawn(configuration_state::run(self.client.clone(), component, verdicts));
-        let ended =
-            if self.options.decides { self.decide(verdict, stop).await } else { self.stand_by(stop).await };
+        let ended = if self.options.decides {
+            self.decide(verdict, pod_uid, stop).await
+        } else {
+            self.stand_by(stop).await
+        };
         state.abort();
         ended
     }
@@ -102,6 +110,7 @@ impl Controller {
     async fn decide(
         &self,
         verdict: watch::Sender<Option<configuration_state::Verdict>>,
+        pod_uid: Option<String>,
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         let options = &self.options;
@@ -109,7 +118,7 @@ impl Controller {
             let deployment = options.deployment.as_deref();
             memberlist::make(&self.client, &options.namespace, secret, deployment).await?;
         }
-        let election = self.election()?;
+        let election = self.election(pod_uid)?;
         let recorder = Recorder::new(&self.client, "metallb-controller");
         let mut stop = std::pin::pin!(stop);
         loop {
@@ -140,14 +149,16 @@ impl Controller {
         }
     }
 
-    fn election(&self) -> anyhow::Result<Election> {
+    fn election(&self, pod_uid: Option<String>) -> anyhow::Result<Election> {
         let random = getrandom::u64()?;
         let name = self.options.pod_name.as_deref().unwrap_or("controller");
+        let pod = pod_uid.map(|uid| format!("{name}_{uid}_"));
         Ok(Election {
             client: self.client.clone(),
             namespace: self.options.namespace.clone(),
             name: "ferrolb-controller".to_owned(),
-            identity: format!("{name}_{random:016x}"),
+            identity: format!("{}{random:016x}", pod.as_deref().unwrap_or("controller_")),
+            pod,
         })
     }
 

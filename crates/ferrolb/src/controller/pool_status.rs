@@ -39,17 +39,22 @@ pub(super) async fn run(
     mut counted: watch::Receiver<BTreeMap<String, Counters>>,
 ) {
     let mut pools: BTreeMap<String, Entry> = BTreeMap::new();
+    // Before anything is counted, what the statuses say is all that is known.
+    let mut is_counted = false;
     loop {
         for (name, entry) in &mut pools {
             entry.counters = counted.borrow_and_update().get(name).copied().unwrap_or_default();
         }
-        let wake = next_write(&pools);
+        let wake = next_write(&pools).filter(|_| is_counted);
         tokio::select! {
             news = news.recv() => match news {
                 Some(news) => learn(&mut pools, news),
                 None => return,
             },
-            changed = counted.changed() => if changed.is_err() { return },
+            changed = counted.changed() => match changed {
+                Ok(()) => is_counted = true,
+                Err(_) => return,
+            },
             () = sleep_until(wake), if wake.is_some() => {
                 let now = Instant::now();
                 for (name, entry) in pools.iter_mut().filter(|(_, entry)| entry.is_due(now)) {
@@ -85,7 +90,9 @@ fn next_write(pools: &BTreeMap<String, Entry>) -> Option<Instant> {
 
 impl Entry {
     fn differs(&self) -> bool {
-        self.pool.as_ref().is_some_and(|pool| pool.status.as_ref() != Some(&status(&self.counters)))
+        self.pool
+            .as_ref()
+            .is_some_and(|pool| pool.status.clone().unwrap_or_default() != status(&self.counters))
     }
 
     fn is_due(&self, now: Instant) -> bool {

@@ -43,7 +43,11 @@ impl Seen {
         let value = serde_json::to_value(&object).ok()?;
         let bytes = serde_json::to_vec(&value).ok()?;
         let read: v1::Service = serde_json::from_value(value).inspect_err(unreadable).ok()?;
-        let service = ingest::service(&read);
+        let mut service = ingest::service(&read);
+        if !service.local_traffic_only {
+            // It is read only to tell who may share an address with local traffic, and there are many.
+            service.selector.clear();
+        }
         let is_of_use = service.service_type == ServiceType::LoadBalancer
             || !service.ingress.is_empty()
             || service.annotations.contains_key(POOL_ANNOTATION);

@@ -1,7 +1,7 @@
 //! The loop: changes in, decisions made, writes out, facts back. It lasts as long as this controller is the one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use api::reservation::CONFIG_MAP;
@@ -10,6 +10,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::allocate::{Counters, EventType};
+use plan::config::Pool;
 use plan::snapshot::{Namespace, ServiceKey};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -47,6 +48,7 @@ pub(super) struct Session<'a> {
     recorder: &'a Recorder,
     verdict: &'a watch::Sender<Option<Verdict>>,
     is_ready: &'a watch::Sender<bool>,
+    last_good: &'a Mutex<Option<BTreeMap<String, Pool>>>,
     metrics: Arc<Metrics>,
     namespace: String,
     ledger: Ledger,
@@ -77,6 +79,7 @@ impl<'a> Session<'a> {
             recorder,
             verdict,
             is_ready: &controller.is_ready,
+            last_good: &controller.pools,
             metrics: Arc::clone(&controller.metrics),
             namespace: controller.options.namespace.clone(),
             ledger: Ledger::new(controller.allocation()),
@@ -247,6 +250,11 @@ impl<'a> Session<'a> {
                 let first = problems.first().map(ToString::to_string).unwrap_or_default();
                 self.metrics.configuration_is_stale(true);
                 self.tell_verdict(Verdict::Refused(first));
+                let last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                if let Some(pools) = last_good.filter(|_| !self.configuration.is_in_use()) {
+                    self.configuration.go_on_with(pools.clone());
+                    self.ledger.set_pools(pools);
+                }
             }
             Read::Same => {
                 self.metrics.configuration_is_stale(false);
@@ -254,13 +262,15 @@ impl<'a> Session<'a> {
             }
             Read::New(pools) => {
                 tracing::info!(pools = pools.len(), "the configuration is in use");
+                *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) = Some(pools.clone());
                 self.ledger.set_pools(pools);
                 self.metrics.configuration_is_loaded();
                 self.metrics.configuration_is_stale(false);
                 self.tell_verdict(Verdict::Reconciled);
-                self.is_ready.send_replace(true);
             }
         }
+        // Also with a configuration that is refused: the webhooks of this process let the better one in.
+        self.is_ready.send_replace(true);
     }
 
     fn tell_verdict(&self, verdict: Verdict) {

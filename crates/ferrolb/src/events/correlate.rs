@@ -57,8 +57,8 @@ const INTERVAL: Duration = Duration::from_secs(600);
 /// An object may say so much at once, and one more each interval of this length.
 const BURST: f64 = 25.0;
 const REFILL: Duration = Duration::from_secs(300);
-/// Objects, and events, that are remembered.
-const REMEMBERED: usize = 4096;
+/// Objects, and events, that are remembered; by each of the writers.
+const REMEMBERED: usize = 256;
 
 #[derive(Debug)]
 pub(crate) struct Correlator {

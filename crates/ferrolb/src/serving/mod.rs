@@ -11,6 +11,7 @@ pub mod tls;
 #[cfg(test)]
 pub(crate) mod test_client;
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,13 @@ const BOUNDS: Bounds = Bounds {
     closing_time: Duration::from_secs(5),
     has_http2: false,
 };
+
+/// All addresses of this machine: those of both families, where it has both.
+pub fn everywhere() -> IpAddr {
+    let both = IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let has_both = std::net::TcpListener::bind((both, 0)).is_ok();
+    if has_both { both } else { Ipv4Addr::UNSPECIFIED.into() }
+}
 
 /// Serves without encryption until told to stop.
 pub async fn serve_plain(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {

@@ -7,7 +7,12 @@ mod faults;
 mod retain;
 mod trouble;
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
 use cluster::{Cluster, NAMESPACE, SERVICES, pools, wait};
+use faults::Faults;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -73,7 +78,9 @@ async fn nothing_is_written_after_a_restart_with_nothing_to_do() {
     controller.stop().await;
 
     let before: Value = cluster.get(SERVICES).await;
-    let controller = cluster.start();
+    let pool_before = cluster.get(&format!("{}/pool", pools())).await;
+    let faults = Arc::new(Faults::default());
+    let controller = cluster.start_with(&faults::client(&cluster.router, &faults));
     cluster.service("last").await;
     cluster.has("last", &["192.0.2.50"]).await;
     let after: Value = cluster.get(SERVICES).await;
@@ -82,6 +89,13 @@ async fn nothing_is_written_after_a_restart_with_nothing_to_do() {
         list["items"].as_array().unwrap().iter().map(of).filter(|(name, _)| name != "last").collect()
     };
     assert_eq!(versions(&before), versions(&after));
+    wait("the pool is counted", async || {
+        let is = counted().await;
+        if is == 51 { Ok(()) } else { Err(is.to_string()) }
+    })
+    .await;
+    let of_pools = |it: &&String| it.contains("/ipaddresspools/");
+    assert_eq!(faults.written.lock().unwrap().iter().filter(of_pools).count(), 1, "{pool_before}");
     controller.stop().await;
 }
 
@@ -94,11 +108,11 @@ async fn a_configuration_that_is_refused_changes_nothing_and_says_why() {
     cluster.has("a", &["192.0.2.0"]).await;
     cluster.pool("other", &["192.0.2.1-192.0.2.9"]).await;
     let states = format!("/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/configurationstates/controller");
-    let says = async |result: &str, summary: &str| {
+    let says = async |result: &str, summary: Value| {
         wait(result, async || {
             let status = &cluster.get(&states).await["status"];
             let is = (status["result"].clone(), status["errorSummary"].clone());
-            if is == (json!(result), json!(summary)) { Ok(()) } else { Err(status.to_string()) }
+            if is == (json!(result), summary.clone()) { Ok(()) } else { Err(status.to_string()) }
         })
         .await;
     };
@@ -113,13 +127,33 @@ async fn a_configuration_that_is_refused_changes_nothing_and_says_why() {
     cluster.service("b").await;
     cluster.has("b", &["192.0.2.1"]).await;
     cluster.delete(&format!("{}/other", pools())).await;
-    says("Valid", "").await;
+    says("Valid", Value::Null).await;
     let state = cluster.get(&states).await;
     let managers = state["metadata"]["managedFields"].as_array().unwrap();
     assert!(
         managers.iter().any(|it| it["manager"] == "poolReconciler" && it["subresource"] == "status"),
         "{state}"
     );
+    controller.stop().await;
+}
+
+#[tokio::test]
+async fn the_last_good_pools_outlive_an_outage() {
+    let cluster = Cluster::new().await;
+    cluster.pool("pool", &["192.0.2.0/24"]).await;
+    let faults = Arc::new(Faults::default());
+    let controller = cluster.start_with(&faults::client(&cluster.router, &faults));
+    cluster.service("a").await;
+    cluster.has("a", &["192.0.2.0"]).await;
+    cluster.pool("overlapping", &["192.0.2.0/25"]).await;
+    cluster.service("b").await;
+    cluster.has("b", &["192.0.2.1"]).await;
+    // So long that nobody knows any more who decides.
+    faults.is_away.store(true, Relaxed);
+    tokio::time::sleep(Duration::from_secs(12)).await;
+    faults.is_away.store(false, Relaxed);
+    cluster.service("c").await;
+    cluster.has("c", &["192.0.2.2"]).await;
     controller.stop().await;
 }
 
