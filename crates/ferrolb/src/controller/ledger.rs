@@ -49,8 +49,8 @@ struct Kept {
 #[derive(Debug)]
 struct Entry {
     seen: Arc<Seen>,
-    /// Not known to be written.
-    pending: Option<Decision>,
+    /// Not known to be written. Boxed, because few have one and it is large.
+    pending: Option<Box<Decision>>,
     is_ready: bool,
     /// The version that our own write made, until a list is known to be newer.
     written: Option<u64>,
@@ -125,7 +125,7 @@ impl Ledger {
                 let kept = kept.filter(|_| seen.service.ingress.is_empty());
                 let entry = Entry {
                     seen: Arc::new(seen),
-                    pending: kept.map(|kept| kept.reserved.reservation.decision()),
+                    pending: kept.map(|kept| Box::new(kept.reserved.reservation.decision())),
                     is_ready: false,
                     written: None,
                     said: Vec::new(),
@@ -205,7 +205,7 @@ impl Ledger {
         let service = &entry.seen.service;
         let mut decision = match entry.pending.take() {
             None => self.allocator.converge(service),
-            Some(earlier) => self.allocator.converge_after(earlier, service),
+            Some(earlier) => self.allocator.converge_after(*earlier, service),
         };
         if decision.waits {
             self.waiting.insert(key.clone());
@@ -219,7 +219,7 @@ impl Ledger {
                 self.ready.push_back(key.clone());
             }
             entry.said.clear();
-            entry.pending = Some(decision);
+            entry.pending = Some(Box::new(decision));
             None
         } else {
             let events = std::mem::take(&mut decision.events);

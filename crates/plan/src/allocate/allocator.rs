@@ -43,15 +43,9 @@ pub(super) struct Holding {
     pub(super) pool: PoolId,
     /// In the order of the status.
     pub(super) addresses: Vec<IpAddr>,
+    /// The ports that another holder of the same address may not have.
     pub(super) ports: Vec<ServicePort>,
     pub(super) sharing: SharingKey,
-}
-
-impl Holding {
-    /// The ports that another holder of the same address may not have.
-    fn contested_ports(&self) -> &[ServicePort] {
-        if self.sharing.is_shareable() { &self.ports } else { &[] }
-    }
 }
 
 /// One address that at least one Service holds. All its holders have the same key.
@@ -206,7 +200,8 @@ impl Allocator {
         let holding = Holding {
             pool,
             addresses: addresses.to_vec(),
-            ports: tenant.ports.to_vec(),
+            // Where nothing is shared, ports meet nobody else's.
+            ports: if tenant.sharing.is_shareable() { tenant.ports.to_vec() } else { Vec::new() },
             sharing: tenant.sharing.clone(),
         };
         if self.holding(tenant.key) != Some(&holding) {
@@ -223,7 +218,7 @@ impl Allocator {
                 state.key = holding.sharing.clone();
             }
             state.holders.insert(Arc::clone(&service));
-            let mut ports = holding.contested_ports().to_vec();
+            let mut ports = holding.ports.clone();
             ports.retain(|port| state.ports.insert(port.clone(), Arc::clone(&service)).is_none());
             let change = Change { direction: Direction::Taken, key: &holding.sharing, ports: &ports, alone };
             self.record(address, &change);
@@ -234,7 +229,7 @@ impl Allocator {
     fn free_address(&mut self, address: IpAddr, service: &Arc<ServiceKey>, holding: &Holding) {
         let Some(state) = self.addresses.get_mut(&address) else { return };
         state.holders.remove(service);
-        let mut ports = holding.contested_ports().to_vec();
+        let mut ports = holding.ports.clone();
         ports.retain(|port| state.ports.remove(port).is_some());
         let alone = state.holders.is_empty();
         if alone {
