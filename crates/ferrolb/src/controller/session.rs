@@ -1,6 +1,6 @@
 //! The loop: changes in, decisions made, writes out, facts back. It lasts as long as this controller is the one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use plan::allocate::{Counters, EventType};
 use plan::config::Pool;
 use plan::snapshot::{Namespace, ServiceKey};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinError, JoinSet};
 
 use api::metallb::{Community, IPAddressPool};
 
@@ -55,7 +55,9 @@ pub(super) struct Session<'a> {
     pace: Pace,
     configuration: Configuration,
     has_all_services: bool,
-    writes: JoinSet<(Task, Written, Outcome)>,
+    writes: JoinSet<(Written, Outcome)>,
+    /// What each of them writes.
+    tasks: HashMap<Id, Task>,
     /// Watches and what else ends with the session.
     others: JoinSet<()>,
     pool_news: Option<mpsc::UnboundedSender<PoolNews>>,
@@ -87,6 +89,7 @@ impl<'a> Session<'a> {
             configuration: Configuration::new(&controller.options.namespace),
             has_all_services: false,
             writes: JoinSet::new(),
+            tasks: HashMap::new(),
             others: JoinSet::new(),
             pool_news: None,
             counters,
@@ -104,14 +107,14 @@ impl<'a> Session<'a> {
                     Some(change) => self.take(change),
                     None => return,
                 },
-                Some(ended) = self.writes.join_next() => self.ended(ended),
+                Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline), if deadline.is_some() => {}
             }
             for _ in 0..CHANGES {
                 let Ok(change) = told.try_recv() else { break };
                 self.take(change);
             }
-            while let Some(ended) = self.writes.try_join_next() {
+            while let Some(ended) = self.writes.try_join_next_with_id() {
                 self.ended(ended);
             }
             self.turn();
@@ -228,7 +231,8 @@ impl<'a> Session<'a> {
         while self.pace.may_begin(now) && self.leadership.holds() {
             let Some(task) = self.ledger.next() else { break };
             self.pace.begun();
-            self.writes.spawn(write::write(self.client.clone(), task, self.leadership.clone()));
+            let write = write::write(self.client.clone(), task.clone(), self.leadership.clone());
+            self.tasks.insert(self.writes.spawn(write).id(), task);
         }
         if !self.ledger.take_changed_pools().is_empty() {
             self.counters.send_replace(self.ledger.counters());
@@ -281,15 +285,12 @@ impl<'a> Session<'a> {
         });
     }
 
-    fn ended(&mut self, ended: Result<(Task, Written, Outcome), tokio::task::JoinError>) {
-        let (task, written, outcome) = match ended {
-            Ok(ended) => ended,
-            // A write that panicked has no task to come back to, and is not to be tried again for ever.
-            Err(error) => {
-                tracing::error!("a write ended by itself: {error}");
-                return;
-            }
-        };
+    fn ended(&mut self, ended: Result<(Id, (Written, Outcome)), JoinError>) {
+        let (id, (written, outcome)) = ended.unwrap_or_else(|error| {
+            tracing::error!("a write ended by itself: {error}");
+            (error.id(), (Written::Failed, Outcome::ServiceTrouble))
+        });
+        let Some(task) = self.tasks.remove(&id) else { return };
         if let Written::Done(_) = &written {
             let addresses: Vec<String> = task.write.ingress.iter().map(ToString::to_string).collect();
             let pool = task.write.pool_annotation.as_deref().unwrap_or_default();

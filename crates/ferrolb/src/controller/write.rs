@@ -12,12 +12,12 @@ use super::pace::Outcome;
 use super::service::{Seen, Whole};
 use crate::call::{self, Failure};
 
-pub(super) async fn write(client: Client, task: Task, leadership: Leadership) -> (Task, Written, Outcome) {
+pub(super) async fn write(client: Client, task: Task, leadership: Leadership) -> (Written, Outcome) {
     let path = path(&task.key);
     let body = task.seen.written(&task.write);
     // Some time may have passed since it was decided.
     if !leadership.holds() {
-        return (task, Written::Failed, Outcome::ServiceTrouble);
+        return (Written::Failed, Outcome::ServiceTrouble);
     }
     let answer = match call::put(&client, &format!("{path}/status"), &body).await {
         Ok(object) => Ok(seen(object).map_or(Written::Gone, Written::Done)),
@@ -27,15 +27,14 @@ pub(super) async fn write(client: Client, task: Task, leadership: Leadership) ->
         }
         Err(failure) => Err(failure),
     };
-    let (written, outcome) = match answer {
+    match answer {
         Ok(written) => (written, Outcome::Fine),
         Err(failure) if failure.is(StatusCode::NOT_FOUND) => (Written::Gone, Outcome::Fine),
         Err(failure) => {
             tracing::warn!(service = %task.key, error = %failure, "the status is not written yet");
             (Written::Failed, outcome(&failure))
         }
-    };
-    (task, written, outcome)
+    }
 }
 
 fn seen(object: Whole) -> Option<Arc<Seen>> {
