@@ -29,7 +29,7 @@ impl Commands {
             file.cases.retain(|case| case.only.as_deref().is_none_or(|only| only == version));
         }
         let mut ledger = Ledger::read(&directory())?.only("kubectl-");
-        ledger.reasoned.retain(|it| it.case.ends_with(version));
+        ledger.reasoned.retain(|it| it.case.ends_with(version) || it.case.ends_with('*'));
         ledger.pending.retain(|case, _| case.ends_with(version));
         Ok(Commands { version, files, ledger })
     }
