@@ -105,6 +105,20 @@ async fn next(events: &mut (impl Stream<Item = watcher::Result<Event<ConfigMap>>
     }
 }
 
+/// Waits until a list that may be old has these: a real server streams lists from its cache, which lags.
+async fn are_cached(maps: &Api<ConfigMap>, names: &[String]) {
+    let all_are = async {
+        loop {
+            let list = maps.list(&ListParams::default().match_any()).await.unwrap();
+            if names.iter().all(|name| list.items.iter().any(|it| it.name_any() == *name)) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, all_are).await.expect("the cache follows");
+}
+
 async fn watches(client: Client, prefix: &str, config: Config) {
     let maps: Api<ConfigMap> = Api::namespaced(client, "default");
     let named = |name: &str| {
@@ -113,6 +127,7 @@ async fn watches(client: Client, prefix: &str, config: Config) {
         object
     };
     maps.create(&PostParams::default(), &named("a")).await.unwrap();
+    are_cached(&maps, &[format!("{prefix}-a")]).await;
     let mut events = pin!(watcher(maps.clone(), config.labels(&format!("watched={prefix}"))));
     assert_eq!(next(&mut events).await, "init");
     assert_eq!(next(&mut events).await, format!("initially {prefix}-a"));
@@ -140,9 +155,11 @@ async fn a_watcher_streams_its_list() {
 async fn a_reflector_holds_what_the_server_holds() {
     everywhere(|client| async move {
         let maps: Api<ConfigMap> = Api::namespaced(client, "default");
-        for name in ["reflected-a", "reflected-b"] {
+        let names = ["reflected-a", "reflected-b"];
+        for name in names {
             maps.create(&PostParams::default(), &map(name, "x")).await.unwrap();
         }
+        are_cached(&maps, &names.map(str::to_owned)).await;
         let (reader, writer) = reflector::store();
         let config = Config::default().streaming_lists();
         let events = reflector(writer, watcher(maps.clone(), config)).applied_objects();
