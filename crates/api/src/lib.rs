@@ -40,3 +40,10 @@ mod secret;
 
 pub use labels::{LabelSelector, LabelSelectorRequirement};
 pub use secret::SecretReference;
+
+use k8s_openapi::jiff::Timestamp;
+
+/// A moment as the API writes it, in whole seconds.
+pub fn time_text(moment: Timestamp) -> String {
+    moment.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

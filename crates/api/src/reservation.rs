@@ -107,7 +107,7 @@ impl Reserved {
             addresses: reservation.addresses.clone(),
             pool: reservation.pool.clone(),
             retain: self.retain.to_string(),
-            until: self.until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            until: self.until.map(crate::time_text),
             sharing: reservation.sharing.clone(),
             // Ports say nothing where nothing is shared.
             ports: match reservation.sharing.is_empty() {

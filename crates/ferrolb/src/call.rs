@@ -9,6 +9,7 @@ use http_body_util::{BodyExt, Limited};
 use kube::Client;
 use kube::client::Body;
 use kube::core::Status;
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -59,6 +60,37 @@ impl Failure {
 
 pub(crate) async fn get<T: DeserializeOwned>(client: &Client, path: &str) -> Result<T, Failure> {
     call(client, Method::GET, path, JSON, Vec::new()).await
+}
+
+/// Objects in one answer to a list.
+const PAGE: usize = 500;
+
+/// All objects of a list, page by page. The path may have a query.
+pub(crate) async fn list(client: &Client, path: &str) -> Result<Vec<Value>, Failure> {
+    let separator = if path.contains('?') { '&' } else { '?' };
+    let first = format!("{path}{separator}limit={PAGE}");
+    let (mut next, mut objects) = (first.clone(), Vec::new());
+    loop {
+        let page: Page = get(client, &next).await?;
+        objects.extend(page.items);
+        let Some(token) = page.metadata.next.filter(|token| !token.is_empty()) else { return Ok(objects) };
+        let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
+        next = format!("{first}&continue={token}");
+    }
+}
+
+#[derive(Deserialize)]
+struct Page {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default)]
+    items: Vec<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(rename = "continue")]
+    next: Option<String>,
 }
 
 pub(crate) async fn post<T: DeserializeOwned>(

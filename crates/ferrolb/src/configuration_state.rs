@@ -158,7 +158,7 @@ impl Component {
                 "status": status,
                 "reason": reason,
                 "message": message,
-                "lastTransitionTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "lastTransitionTime": api::time_text(Timestamp::now()),
             })
         })
     }

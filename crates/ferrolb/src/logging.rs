@@ -77,7 +77,7 @@ where
         };
         fields.0.insert("caller", caller.into());
         fields.0.insert("level", level.into());
-        fields.0.insert("ts", Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into());
+        fields.0.insert("ts", api::time_text(Timestamp::now()).into());
         writeln!(writer, "{}", serde_json::to_string(&fields.0).map_err(|_| fmt::Error)?)
     }
 }

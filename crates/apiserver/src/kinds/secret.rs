@@ -68,7 +68,10 @@ fn merge_text(object: &mut Value) {
     };
     let mut data = object.get("data").and_then(Value::as_object).cloned().unwrap_or_else(Map::new);
     for (key, text) in texts {
-        data.insert(key, Value::String(base64(text.as_str().unwrap_or_default().as_bytes())));
+        data.insert(
+            key,
+            Value::String(crate::codec::base64::encode(text.as_str().unwrap_or_default().as_bytes())),
+        );
     }
     if !data.is_empty() {
         set(object, "data", Some(Value::Object(data)));
@@ -125,20 +128,6 @@ fn json_errors(key: &str, value: Option<&str>) -> Vec<FieldError> {
             vec![FieldError::invalid_text(field, "<secret contents redacted>", &error.to_string())]
         }
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut encoded = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for chunk in bytes.chunks(3) {
-        let bits =
-            (0..3).fold(0, |bits, index| bits << 8 | usize::from(chunk.get(index).copied().unwrap_or(0)));
-        for index in 0..4 {
-            let digit = DIGITS[bits >> (18 - 6 * index) & 63];
-            encoded.push(if index <= chunk.len() { char::from(digit) } else { '=' });
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -147,17 +147,25 @@ fn inconvertible(from: &str, to: &str) -> ExecutionError {
     ExecutionError::function_error(to, format!("type conversion error from '{from}' to '{to}'"))
 }
 
-/// Why a value cannot be `self` for the rules of its schema: it has another type, but was like that before.
-pub(super) fn mistyped(value: &Value, node: &Node) -> Option<String> {
-    let actual = match value {
-        Value::Null => return None,
+/// What Go calls the type of a value that it knows nothing else of.
+pub(crate) fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
         Value::Bool(_) => "bool",
         Value::Number(number) if number.is_i64() => "int64",
         Value::Number(_) => "float64",
         Value::String(_) => "string",
         Value::Array(_) => "[]interface {}",
         Value::Object(_) => "map[string]interface {}",
-    };
+    }
+}
+
+/// Why a value cannot be `self` for the rules of its schema: it has another type, but was like that before.
+pub(super) fn mistyped(value: &Value, node: &Node) -> Option<String> {
+    if value.is_null() {
+        return None;
+    }
+    let actual = go_type(value);
     if node.int_or_string {
         let detail = "invalid data, expected XIntOrString value to be either a string or integer";
         return (!matches!(actual, "int64" | "string")).then(|| detail.to_owned());

@@ -41,6 +41,7 @@ pub(crate) mod text;
 mod time;
 mod uri;
 
+pub(crate) use conversions::go_type;
 pub use error::{ErrorKind, FieldError, invalid_message};
 pub(crate) use free::FreeExpression;
 pub use parse::{SchemaError, SchemaProblem};

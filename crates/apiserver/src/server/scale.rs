@@ -12,7 +12,7 @@ use super::patched::in_go;
 use super::request::Asked;
 use crate::apply::{Conflict, FieldPath, Operation, Step};
 use crate::patch;
-use crate::schema::FieldError;
+use crate::schema::{FieldError, go_type};
 use crate::status::{Refusal, Target};
 use crate::types::Types;
 
@@ -90,19 +90,6 @@ fn number_at(object: &Value, path: &str) -> Result<i64, String> {
         }
     }
     here.as_i64().map_or_else(|| wrong(path, here, "int64"), Ok)
-}
-
-/// What Go calls the type of a value that it knows nothing else of.
-fn go_type(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "<nil>",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_i64() => "int64",
-        Value::Number(_) => "float64",
-        Value::String(_) => "string",
-        Value::Array(_) => "[]interface {}",
-        Value::Object(_) => "map[string]interface {}",
-    }
 }
 
 /// Conflicts over an object, as those over the Scale that is a view of it.

@@ -8,11 +8,10 @@ use axum::Router;
 use clap::{ArgAction, Args};
 use kube::{Client, Config};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::{exit, go_flags};
+use super::{ending, exit, go_flags};
 use crate::controller::{Controller, Options};
 use crate::logging;
 use crate::serving::probes::{self, Check};
@@ -151,7 +150,7 @@ fn tell_what_is_different(args: &ControllerArgs) {
 }
 
 async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyhow::Result<()> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let stop = ending::told()?;
     let mut config = Config::infer().await.context("neither a kubeconfig nor a service account")?;
     // Whoever writes decides when to try again.
     config.default_retry = false;
@@ -191,13 +190,6 @@ async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyh
     }
     drop(stopped);
 
-    let stop = async {
-        let name = tokio::select! {
-            _ = terminate.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
-        };
-        tracing::info!("ending because of {name}");
-    };
     tokio::select! {
         ended = controller.run(stop) => ended?,
         Some(ended) = servers.join_next() => {

@@ -175,7 +175,7 @@ fn kept_for_others(kept: &[Reserved], services: &[Service]) -> Vec<Kept> {
         service: it.reservation.service.to_string(),
         pool: it.reservation.pool.clone(),
         ips: it.reservation.addresses.clone(),
-        until: it.until.map(|until| until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()),
+        until: it.until.map(api::time_text),
     };
     absent.map(row).collect()
 }

@@ -2,7 +2,6 @@
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use http::StatusCode;
@@ -25,16 +24,16 @@ const TRIES: u32 = 12;
 const FINISH: Duration = Duration::from_secs(2);
 const BETWEEN_TRIES: Duration = Duration::from_secs(2);
 
-/// Where events are handed in. Cheap to clone.
-#[derive(Debug, Clone)]
+/// Where events are handed in.
+#[derive(Debug)]
 pub(crate) struct Recorder {
     writers: Vec<mpsc::Sender<News>>,
-    tasks: Arc<Mutex<JoinSet<()>>>,
-    dropped: Arc<AtomicU64>,
+    tasks: JoinSet<()>,
+    dropped: AtomicU64,
 }
 
 impl Recorder {
-    /// Its writers end when the last clone is gone and all that was handed in is written.
+    /// Its writers end with it.
     pub(crate) fn new(client: &Client, component: &'static str) -> Recorder {
         let mut tasks = JoinSet::new();
         let start = |_| {
@@ -44,14 +43,13 @@ impl Recorder {
             sender
         };
         let writers = (0..WRITERS).map(start).collect();
-        Recorder { writers, tasks: Arc::new(Mutex::new(tasks)), dropped: Arc::default() }
+        Recorder { writers, tasks, dropped: AtomicU64::default() }
     }
 
     /// Waits a little for what was handed in to be written.
     pub(crate) async fn finish(self) {
-        let Recorder { writers, tasks, .. } = self;
+        let Recorder { writers, mut tasks, .. } = self;
         drop(writers);
-        let mut tasks = std::mem::take(&mut *tasks.lock().unwrap_or_else(PoisonError::into_inner));
         let all = async { while tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(FINISH, all).await.is_err() {
             tracing::warn!("some events were not written when this ended");
@@ -174,5 +172,5 @@ fn namespace(about: &About) -> &str {
 }
 
 fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    api::time_text(Timestamp::now())
 }

@@ -9,7 +9,6 @@ use axum::extract::State;
 use axum::response::Response;
 use http::{Request, StatusCode, header};
 use kube::Client;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 
@@ -20,8 +19,6 @@ use crate::serving::refusal;
 
 /// What is left of the caller's patience when the lists have been read.
 const JUDGING_TIME: Duration = Duration::from_secs(1);
-/// Objects in one answer of the API server.
-const PAGE: usize = 500;
 
 pub(super) struct Judge {
     client: Client,
@@ -66,43 +63,9 @@ impl Judge {
         } else {
             String::new()
         };
-        let path = format!("{root}{place}/{}?limit={PAGE}", list.plural());
-        let mut objects = Vec::new();
-        let mut next = path.clone();
-        loop {
-            let page: Page = call::get(&self.client, &next).await.map_err(|failure| failure.message)?;
-            objects.extend(page.items);
-            match page.metadata.next.filter(|token| !token.is_empty()) {
-                Some(token) => next = format!("{path}&continue={}", escaped(&token)),
-                None => return Ok(objects),
-            }
-        }
+        let path = format!("{root}{place}/{}", list.plural());
+        call::list(&self.client, &path).await.map_err(|failure| failure.message)
     }
-}
-
-#[derive(Deserialize)]
-struct Page {
-    #[serde(default)]
-    metadata: PageMetadata,
-    #[serde(default)]
-    items: Vec<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct PageMetadata {
-    #[serde(rename = "continue")]
-    next: Option<String>,
-}
-
-/// Whatever a token is made of.
-fn escaped(token: &str) -> String {
-    token
-        .bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 pub(super) async fn answer(kind: Kind, State(judge): State<Arc<Judge>>, request: Request<Body>) -> Response {

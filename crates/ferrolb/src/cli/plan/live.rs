@@ -14,7 +14,6 @@ use plan::allocate::{POOL_ANNOTATION, Reservation, allocate_beside};
 use plan::range::parse_address;
 use plan::snapshot::{Service, ServiceType};
 use serde::Serialize;
-use serde_json::Value;
 
 use super::difference::{Change, Difference, Holding, Kind, difference};
 use super::proposal::World;
@@ -25,8 +24,6 @@ use crate::cli::manifests::{self, Manifests, Purpose};
 use crate::cli::output::{Finding, Paint, Subject, counted, json, table};
 use crate::cli::{Format, exit, print, yaml};
 
-/// Objects of one answer.
-const PAGE: usize = 500;
 const ONLY_RESERVATIONS: &str = "fieldSelector=metadata.name%3Dferrolb-reservations";
 
 #[derive(Debug, Serialize)]
@@ -136,24 +133,12 @@ async fn read_cluster(client: &Client, namespace: &str) -> anyhow::Result<Vec<Ob
 }
 
 async fn list(client: &Client, source: &Source, objects: &mut Vec<Object>) -> Result<(), call::Failure> {
-    let mut next = String::new();
-    loop {
-        let separator = if source.path.contains('?') { '&' } else { '?' };
-        let path = format!("{}{separator}limit={PAGE}{next}", source.path);
-        let page: Value = call::get(client, &path).await?;
-        for item in page["items"].as_array().into_iter().flatten() {
-            let mut value = item.clone();
-            value["apiVersion"] = source.api_version.into();
-            value["kind"] = source.kind.into();
-            objects.push(Object { origin: Origin::cluster(), value });
-        }
-        let token = page["metadata"]["continue"].as_str().unwrap_or_default();
-        if token.is_empty() {
-            return Ok(());
-        }
-        let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
-        next = format!("&continue={token}");
+    for mut value in call::list(client, &source.path).await? {
+        value["apiVersion"] = source.api_version.into();
+        value["kind"] = source.kind.into();
+        objects.push(Object { origin: Origin::cluster(), value });
     }
+    Ok(())
 }
 
 /// What would be different, and what else is worth a word.
