@@ -3,13 +3,35 @@
 //! Nothing is judged here: what a Service says is taken over as it says it.
 
 use k8s_openapi::api::core::v1;
+use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::snapshot::{
-    Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType,
+    Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType, Serving,
 };
 
 pub fn node(node: &v1::Node) -> Node {
-    Node { name: name(&node.metadata), labels: node.metadata.labels.clone().unwrap_or_default() }
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    Node {
+        name: name(&node.metadata),
+        labels: node.metadata.labels.clone().unwrap_or_default(),
+        network_unavailable: conditions
+            .iter()
+            .any(|condition| condition.type_ == "NetworkUnavailable" && condition.status == "True"),
+    }
+}
+
+/// What one EndpointSlice adds to where its Service can be served.
+pub fn serving(slice: &discovery::EndpointSlice) -> Serving {
+    // The terminating condition is not looked at: what still serves can be sent to.
+    let can_serve = |endpoint: &&discovery::Endpoint| {
+        endpoint.conditions.as_ref().is_none_or(|it| it.ready != Some(false) || it.serving == Some(true))
+    };
+    let mut serving = Serving::default();
+    for endpoint in slice.endpoints.iter().flatten().filter(can_serve) {
+        serving.anywhere = true;
+        serving.nodes.extend(endpoint.node_name.clone().filter(|name| !name.is_empty()));
+    }
+    serving
 }
 
 pub fn namespace(namespace: &v1::Namespace) -> Namespace {

@@ -1,6 +1,6 @@
 //! The part of a cluster that decisions look at, as plain values. `api::ingest` fills them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -79,6 +79,16 @@ pub struct Ingress {
 pub struct Node {
     pub name: String,
     pub labels: Labels,
+    /// Condition `NetworkUnavailable` is `True`.
+    pub network_unavailable: bool,
+}
+
+/// Where a Service can be served, by all its EndpointSlices together.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Serving {
+    pub anywhere: bool,
+    /// Names of the nodes with an endpoint that can serve.
+    pub nodes: BTreeSet<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
