@@ -10,10 +10,11 @@ mod configuration_state;
 pub mod controller;
 pub mod embedded;
 mod events;
-#[allow(dead_code)]
 pub mod layer2;
 mod logging;
+mod netlink;
 pub mod serving;
 pub mod standalone;
+mod sys;
 mod watch;
 pub mod webhook;
