@@ -42,7 +42,10 @@ fn main() {
         }
     };
     report("announce_one_endpoint_change", best(|| own_decisions(&many)) / SERVICES as u32);
-    report("announce_one_node_change/10000x100", best(|| own_decisions(&cluster(many_pools()))));
+    let (config, nodes) = (many.config(), many.nodes());
+    let anew = || Cluster::new(config.clone(), nodes.clone(), Alive::Everyone, Options::default());
+    report("announce_one_node_change/10000x100", best(|| own_decisions(&anew())));
+    report("announce_cluster_1000_pools_3000_advertisements", best(|| drop(black_box(anew()))));
 }
 
 fn best(work: impl Fn()) -> Duration {
