@@ -11,6 +11,8 @@ pub mod controller;
 pub mod embedded;
 mod events;
 mod logging;
+mod pace;
+mod pod;
 pub mod serving;
 pub mod standalone;
 mod watch;

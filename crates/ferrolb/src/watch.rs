@@ -3,7 +3,7 @@
 //!
 //! Whoever watches says what it reads of an object. The rest is dropped on arrival.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -31,6 +31,46 @@ pub(crate) enum Change<T> {
     Gone(Key),
     /// All that there is has been told.
     Complete,
+}
+
+/// The objects of one kind, as last told.
+#[derive(Debug)]
+pub(crate) struct Known<T> {
+    pub(crate) values: BTreeMap<Key, T>,
+    is_complete: bool,
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Known<T> {
+        Known { values: BTreeMap::new(), is_complete: false }
+    }
+}
+
+impl<T> Known<T> {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    pub(crate) fn cloned(&self) -> Vec<T>
+    where
+        T: Clone,
+    {
+        self.values.values().cloned().collect()
+    }
+
+    /// Whether something is different now, as far as `read` tells.
+    pub(crate) fn take<R: PartialEq>(&mut self, change: Change<T>, read: impl Fn(&T) -> R) -> bool {
+        match change {
+            Change::Is { key, value, .. } => {
+                let before = self.values.get(&key).map(&read);
+                let is_different = before != Some(read(&value));
+                self.values.insert(key, value);
+                is_different
+            }
+            Change::Gone(key) => self.values.remove(&key).is_some(),
+            Change::Complete => !std::mem::replace(&mut self.is_complete, true),
+        }
+    }
 }
 
 const RETRY_MIN: Duration = Duration::from_millis(200);

@@ -21,13 +21,13 @@ use super::configuration::{Configuration, Read};
 use super::leader::Leadership;
 use super::ledger::{Ledger, Said, Task, Written};
 use super::metrics::Metrics;
-use super::pace::{Outcome, Pace};
 use super::pool_status::{self, PoolNews};
 use super::reservations::{self, Reservations};
 use super::service::{Seen, Whole};
 use super::{Controller, write};
 use crate::configuration_state::Verdict;
 use crate::events::{About, News, Recorder};
+use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, follow};
 
 /// Changes that wait to be looked at, and how many are looked at together.
