@@ -2,6 +2,7 @@
 
 mod admit;
 mod apiserver;
+mod component;
 mod controller;
 mod convert;
 pub mod documents;
