@@ -47,7 +47,11 @@ fn objects(nodes: usize) -> Objects {
     }
     let labels = [("zone".to_owned(), "a".to_owned())];
     objects.nodes = (0..nodes)
-        .map(|index| Node { name: format!("node-{index}"), labels: labels.clone().into(), network_unavailable: false })
+        .map(|index| Node {
+            name: format!("node-{index}"),
+            labels: labels.clone().into(),
+            network_unavailable: false,
+        })
         .collect();
     objects
 }

@@ -6,7 +6,8 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::snapshot::{
-    Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType, Serving,
+    Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType,
+    Serving,
 };
 
 pub fn node(node: &v1::Node) -> Node {

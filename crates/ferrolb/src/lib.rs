@@ -10,6 +10,8 @@ mod configuration_state;
 pub mod controller;
 pub mod embedded;
 mod events;
+#[allow(dead_code)]
+pub mod layer2;
 mod logging;
 mod pace;
 mod pod;

@@ -4,14 +4,19 @@
 //!   part of the cluster's Services, Nodes and Namespaces that decisions look at.
 //! * [`range`] is arithmetic on the addresses of a pool; [`allocate`] decides which Service holds which of
 //!   them, and why another one waits.
+//! * [`elect`] is who answers for an address among candidates; [`announce`] is what each node does about a
+//!   Service, or why it does nothing.
 //!
 //! Nothing here knows a socket, a clock, a task or a Kubernetes client, and nothing is random: the same
 //! input gives the same output, whatever happened before.
 #![forbid(unsafe_code)]
 
 pub mod allocate;
+pub mod announce;
 pub mod community;
 pub mod config;
+mod containment;
+pub mod elect;
 pub mod quote;
 pub mod range;
 pub mod selector;

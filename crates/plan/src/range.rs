@@ -16,6 +16,11 @@ pub fn parse_address(text: &str) -> Option<IpAddr> {
     text.parse().ok().map(|address: IpAddr| address.to_canonical())
 }
 
+/// Whether an address of a pool can be handed out.
+pub fn is_usable(address: IpAddr, avoid_buggy_ips: bool) -> bool {
+    !(avoid_buggy_ips && address.is_ipv4() && is_buggy(number(address)))
+}
+
 /// The fewest aligned prefixes that cover `start..=end` exactly, ascending.
 /// Empty when the ends are of different families, or in the wrong order.
 pub fn prefixes_between(start: IpAddr, end: IpAddr) -> Vec<IpNet> {

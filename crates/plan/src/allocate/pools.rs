@@ -5,24 +5,21 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
-use ipnet::IpNet;
-
 use super::occupancy::{Intervals, SharedAddresses};
 use super::request::{SharingKey, Tenant};
 use crate::config::Pool;
+use crate::containment::Containment;
 use crate::range::{AddressSpace, Capacity};
 use crate::snapshot::{IpFamily, ServicePort};
 
-/// Position of a pool in name order. Valid until the pools are replaced.
-pub(super) type PoolId = usize;
+/// Positions are in name order, and valid until the pools are replaced.
+pub(super) use crate::containment::PoolId;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Pools {
     /// In name order.
     states: Vec<PoolState>,
-    by_prefix: HashMap<IpNet, Vec<PoolId>>,
-    /// The lengths that occur in `by_prefix`: at most 33 and 129 probes find every pool around an address.
-    lengths: BTreeMap<IpFamily, BTreeSet<u8>>,
+    containment: Containment,
     /// Pools that serve everyone for whom no other pool is meant, in name order.
     open: Vec<PoolId>,
     /// Pools meant for Services of one namespace, or chosen by label only; both in order of preference.
@@ -55,20 +52,10 @@ impl Pools {
         let mut pools =
             Pools { states: configs.into_values().map(PoolState::new).collect(), ..Pools::default() };
         pools.states.sort_by(|a, b| a.config.name.cmp(&b.config.name));
-        for id in 0..pools.states.len() {
-            pools.index_prefixes(id);
-        }
+        pools.containment = Containment::new(pools.states.iter().map(|state| &state.config));
         pools.index_preferences();
         pools.changed = (0..pools.states.len()).collect();
         pools
-    }
-
-    fn index_prefixes(&mut self, id: PoolId) {
-        for prefix in self.states[id].config.prefixes() {
-            let prefix = prefix.trunc();
-            self.lengths.entry(IpFamily::of(prefix.addr())).or_default().insert(prefix.prefix_len());
-            self.by_prefix.entry(prefix).or_default().push(id);
-        }
     }
 
     fn index_preferences(&mut self) {
@@ -119,32 +106,13 @@ impl Pools {
         self.states.binary_search_by(|state| state.config.name.as_str().cmp(name)).ok()
     }
 
-    /// Every pool in which this address is usable, in name order. More than one only if pools overlap.
-    fn around(&self, address: IpAddr) -> Vec<PoolId> {
-        let mut found = Vec::new();
-        for &length in self.lengths.get(&IpFamily::of(address)).into_iter().flatten() {
-            let Ok(prefix) = IpNet::new(address, length) else { continue };
-            found.extend(self.by_prefix.get(&prefix.trunc()).into_iter().flatten());
-        }
-        found.sort_unstable();
-        found.dedup();
-        found.retain(|&id| self.contains(id, address));
-        found
-    }
-
-    fn contains(&self, id: PoolId, address: IpAddr) -> bool {
-        self.states[id].family(IpFamily::of(address)).space.contains(address)
-    }
-
     pub(super) fn contain(&self, address: IpAddr) -> bool {
-        !self.around(address).is_empty()
+        !self.containment.around(address).is_empty()
     }
 
     /// The pool that holds all of these addresses: `preferred` if it does, else the first by name.
     pub(super) fn around_all(&self, addresses: &[IpAddr], preferred: Option<PoolId>) -> Option<PoolId> {
-        let (first, others) = addresses.split_first()?;
-        let mut candidates = self.around(*first);
-        candidates.retain(|&id| others.iter().all(|&address| self.contains(id, address)));
+        let candidates = self.containment.around_all(addresses);
         preferred.filter(|preferred| candidates.contains(preferred)).or_else(|| candidates.first().copied())
     }
 
@@ -178,7 +146,7 @@ impl Pools {
 
     /// Records the change in every pool around the address.
     pub(super) fn record(&mut self, address: IpAddr, change: &Change<'_>) {
-        for id in self.around(address) {
+        for id in self.containment.around(address) {
             let family = self.states[id].family_mut(IpFamily::of(address));
             if let Some(ordinal) = family.space.ordinal(address) {
                 family.record(ordinal, change);

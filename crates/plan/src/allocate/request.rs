@@ -38,6 +38,12 @@ impl Annotation {
     }
 }
 
+/// Whether a Service declares that it shares its addresses, be it without a key to share them under.
+pub(crate) fn declares_sharing(service: &Service) -> bool {
+    let Annotation { key, deprecated_key } = SHARING;
+    [key, deprecated_key].iter().any(|&key| service.annotations.contains_key(key))
+}
+
 /// The keys that a user should rename, in name order. The prefix is compared without its slash.
 pub(super) fn deprecated_annotations(service: &Service) -> impl Iterator<Item = &String> {
     service.annotations.keys().filter(|key| key.starts_with(DEPRECATED_PREFIX))

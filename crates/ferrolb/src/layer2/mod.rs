@@ -1,0 +1,146 @@
+//! Answers for addresses by ARP and neighbour discovery, on one thread of its own that reconciling cannot hold up.
+//!
+//! What is answered, when and how is decided by [`protocol::l2`]; here are the thread, its sockets and its view of the
+//! local interfaces. Whoever uses it tells [changes](Change) and hears [`News`].
+
+mod counters;
+mod excluded;
+mod links;
+mod thread;
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::sync::{mpsc, watch};
+
+pub use counters::Counters;
+pub use excluded::Excluded;
+pub use links::{Link, Links, Silence};
+pub use protocol::l2::{AddressCounters, DropReason, Interfaces, MacAddress};
+
+use thread::Command;
+
+/// What could grow here, and how far.
+pub const LIMITS: Limits = Limits { news: 1024, counted_addresses: 100_000 };
+
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Those that wait to be fetched; further ones are counted as dropped.
+    pub news: usize,
+    /// Addresses of which figures are kept, announced or not.
+    pub counted_addresses: usize,
+}
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Interfaces that are not looked at.
+    pub excluded: Excluded,
+    /// How often an address is announced again without any cause, about. `None` is never.
+    pub refresh: Option<Duration>,
+    /// Whether it is asked on the wire, before a fresh claim, if somebody else has the address.
+    pub probe_before_claim: bool,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            excluded: Excluded::default(),
+            refresh: Some(Duration::from_secs(60)),
+            probe_before_claim: false,
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Also for an address that is announced already, if its interfaces are others now. Without any difference it
+    /// does nothing.
+    Announce { address: IpAddr, interfaces: Interfaces, claim: Claim },
+    /// Nothing is sent.
+    Withdraw { address: IpAddr },
+    /// Who the other speakers are, in place of what was said before. Against them no address is defended: the election
+    /// decides.
+    Fellows { stations: BTreeSet<MacAddress>, addresses: BTreeSet<IpAddr> },
+}
+
+/// On what ground an address is announced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Nobody is known to have answered for it: if [`Options::probe_before_claim`] says so it is asked for first.
+    Fresh,
+    /// Another speaker answered for it until now, and may still: it is announced at once.
+    Takeover,
+}
+
+/// What happened on the wire.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// Another station says that the address is its own. Told again while it goes on, every ten seconds at most.
+    Conflict { address: IpAddr, interface: String, station: MacAddress, fellow: bool },
+    /// Another station asked whether the address is free, and was told that it is not.
+    Wanted { address: IpAddr, interface: String, station: MacAddress },
+    /// Asked for before the claim, the address turned out to be taken. It is tried again later.
+    ClaimRefused { address: IpAddr, interface: String, station: MacAddress },
+    /// After an earlier refusal the address was free.
+    Claimed { address: IpAddr },
+    /// There are more addresses than can be announced.
+    TooMany { address: IpAddr },
+}
+
+/// Starts the thread. It ends with the handle.
+pub fn start(options: Options) -> anyhow::Result<Layer2> {
+    let counters = Arc::new(Counters::default());
+    let (links, links_seen) = watch::channel(Arc::new(Links::default()));
+    let running = thread::start(options, Arc::clone(&counters), links).context("starting layer 2")?;
+    Ok(Layer2 { running, counters, links: links_seen })
+}
+
+/// The running thread.
+#[derive(Debug)]
+pub struct Layer2 {
+    running: thread::Running,
+    counters: Arc<Counters>,
+    links: watch::Receiver<Arc<Links>>,
+}
+
+impl Layer2 {
+    /// All of them are in force before anything is sent because of one. Waits only while the thread is many calls
+    /// behind.
+    pub fn apply(&self, changes: Vec<Change>) {
+        if changes.is_empty() {
+            return;
+        }
+        let changes = changes.into_iter().map(|change| {
+            let counters = match &change {
+                Change::Announce { address, .. } => Some(self.counters.of(*address)),
+                _ => None,
+            };
+            (change, counters)
+        });
+        self.running.tell(Command::Apply(changes.collect()));
+    }
+
+    /// The local interfaces. The value is for cloning: who holds on to a borrowed one holds up the thread.
+    pub fn links(&self) -> watch::Receiver<Arc<Links>> {
+        self.links.clone()
+    }
+
+    /// What happens from now on. Of several receivers the latest gets it.
+    pub fn news(&self) -> mpsc::Receiver<News> {
+        let (sender, receiver) = mpsc::channel(LIMITS.news);
+        self.running.tell(Command::News(sender));
+        receiver
+    }
+
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Ends the thread and waits for it. Nothing is sent.
+    pub fn stop(self) {
+        drop(self);
+    }
+}

@@ -1,0 +1,176 @@
+//! What a decision is made in. Made anew when something of it changes, so that a decision only looks up.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Name, Refusal};
+use crate::config::{Config, L2Advertisement};
+use crate::containment::Containment;
+use crate::selector::{Labels, any_matches};
+use crate::snapshot::Node;
+
+/// On a node, with any value: it takes no traffic from outside.
+pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+
+/// Which nodes have a speaker that can answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Alive {
+    /// Nobody watches over them, so every known node counts.
+    Everyone,
+    /// By name. One whose Node is not known counts all the same.
+    These(BTreeSet<String>),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Options {
+    /// Nodes with [`EXCLUDE_LABEL`] are nodes like all others.
+    pub ignore_exclude_label: bool,
+    /// The class of the Services that are handled; `None`: those without one.
+    pub load_balancer_class: Option<String>,
+}
+
+/// The configuration, the nodes, and who is alive.
+#[derive(Debug, Clone)]
+pub struct Cluster {
+    config: Arc<Config>,
+    nodes: Arc<BTreeMap<String, Node>>,
+    alive: Alive,
+    options: Options,
+    /// Every node that is known or alive, by name.
+    participants: Vec<Participant>,
+    containment: Containment,
+    /// As `containment` numbers them.
+    pools: Vec<AdvertisedPool>,
+    advertisements: Vec<Advertisement>,
+}
+
+/// A node, as far as it does not depend on the Service.
+#[derive(Debug, Clone)]
+pub(super) struct Participant {
+    pub(super) name: Name,
+    /// Why it is no candidate for any Service.
+    pub(super) refusal: Option<Refusal>,
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct AdvertisedPool {
+    pub(super) name: Name,
+    /// Positions in the list of all advertisements.
+    advertisements: Vec<usize>,
+}
+
+/// An advertisement, with its nodes by their position instead of their name.
+#[derive(Debug, Clone)]
+pub(super) struct Advertisement {
+    pub(super) name: Name,
+    pub(super) config: Arc<L2Advertisement>,
+    allowed: Vec<bool>,
+    /// Empty if it prefers nobody.
+    weights: Vec<i64>,
+}
+
+impl Cluster {
+    pub fn new(
+        config: Arc<Config>,
+        nodes: Arc<BTreeMap<String, Node>>,
+        alive: Alive,
+        options: Options,
+    ) -> Cluster {
+        let participants = participants(&nodes, &alive, &options);
+        let mut positions: HashMap<*const L2Advertisement, usize> = HashMap::new();
+        let mut advertisements = Vec::new();
+        let mut pools = Vec::new();
+        for pool in config.pools.values() {
+            let mut of_pool = Vec::new();
+            for advertisement in &pool.l2_advertisements {
+                let position = *positions.entry(Arc::as_ptr(advertisement)).or_insert_with(|| {
+                    advertisements.push(Advertisement::new(advertisement.clone(), &participants));
+                    advertisements.len() - 1
+                });
+                of_pool.push(position);
+            }
+            pools.push(AdvertisedPool { name: pool.name.as_str().into(), advertisements: of_pool });
+        }
+        let containment = Containment::new(config.pools.values());
+        Cluster { config, nodes, alive, options, participants, containment, pools, advertisements }
+    }
+
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    pub fn nodes(&self) -> &Arc<BTreeMap<String, Node>> {
+        &self.nodes
+    }
+
+    pub fn alive(&self) -> &Alive {
+        &self.alive
+    }
+
+    pub fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Every node that is known or alive, by name.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+        self.participants.iter().map(|participant| &participant.name)
+    }
+
+    pub(super) fn participants(&self) -> &[Participant] {
+        &self.participants
+    }
+
+    pub(super) fn position(&self, node: &str) -> Option<usize> {
+        self.participants.binary_search_by(|it| (*it.name).cmp(node)).ok()
+    }
+
+    /// The pool that holds all of these addresses; of several, the first by name.
+    pub(super) fn pool_around(&self, addresses: &[IpAddr]) -> Option<&AdvertisedPool> {
+        self.containment.around_all(addresses).first().map(|&id| &self.pools[id])
+    }
+
+    pub(super) fn advertisements_of(&self, pool: &AdvertisedPool) -> impl Iterator<Item = &Advertisement> {
+        pool.advertisements.iter().map(|&position| &self.advertisements[position])
+    }
+}
+
+fn participants(nodes: &BTreeMap<String, Node>, alive: &Alive, options: &Options) -> Vec<Participant> {
+    let mut names: BTreeSet<&str> = nodes.keys().map(String::as_str).collect();
+    if let Alive::These(alive) = alive {
+        names.extend(alive.iter().map(String::as_str));
+    }
+    let refusal = |name: &str| match (alive, nodes.get(name)) {
+        (Alive::These(alive), _) if !alive.contains(name) => Some(Refusal::NotAlive),
+        (_, Some(node)) if node.network_unavailable => Some(Refusal::NetworkUnavailable),
+        (_, Some(node)) if node.labels.contains_key(EXCLUDE_LABEL) && !options.ignore_exclude_label => {
+            Some(Refusal::NodeExcluded { label: EXCLUDE_LABEL })
+        }
+        _ => None,
+    };
+    names.into_iter().map(|name| Participant { name: name.into(), refusal: refusal(name) }).collect()
+}
+
+impl Advertisement {
+    fn new(config: Arc<L2Advertisement>, participants: &[Participant]) -> Advertisement {
+        let allowed = participants.iter().map(|it| config.nodes.contains(&*it.name)).collect();
+        let weight = |it: &Participant| config.preferred_nodes.get(&*it.name).copied().unwrap_or(0);
+        let weights = match config.preferred_nodes.is_empty() {
+            true => Vec::new(),
+            false => participants.iter().map(weight).collect(),
+        };
+        Advertisement { name: config.name.as_str().into(), config, allowed, weights }
+    }
+
+    pub(super) fn matches(&self, service: &Labels) -> bool {
+        any_matches(&self.config.service_selectors, service)
+    }
+
+    pub(super) fn allows(&self, position: usize) -> bool {
+        self.allowed[position]
+    }
+
+    pub(super) fn weight(&self, position: usize) -> i64 {
+        self.weights.get(position).copied().unwrap_or(0)
+    }
+}

@@ -1,0 +1,171 @@
+//! The one node that answers for the addresses of a Service, by the rules that every speaker follows alike.
+
+use std::net::IpAddr;
+
+use protocol::l2::Interfaces;
+
+use super::cluster::{AdvertisedPool, Advertisement};
+use super::{Alive, Cluster, Everywhere, Layer2, Name, Nearest, Refusal};
+use crate::allocate::declares_sharing;
+use crate::elect::{Candidate, elect, rank, succession};
+use crate::snapshot::{Service, Serving};
+
+/// One Service that has passed what is the same for every node.
+pub(super) struct Election<'a> {
+    cluster: &'a Cluster,
+    pool: &'a AdvertisedPool,
+    /// Those of its pool that are for this Service, whichever nodes they are for.
+    advertisements: Vec<&'a Advertisement>,
+    addresses: &'a [IpAddr],
+    /// Its traffic stays on the node it comes to, so only nodes with an endpoint will do.
+    local_traffic_only: bool,
+    serving: &'a Serving,
+}
+
+impl<'a> Election<'a> {
+    pub(super) fn of(
+        cluster: &'a Cluster,
+        service: &Service,
+        serving: &'a Serving,
+        addresses: &'a [IpAddr],
+    ) -> Result<Election<'a>, Refusal> {
+        let Some(pool) = cluster.pool_around(addresses) else {
+            return Err(Refusal::NotInAnyPool { addresses: addresses.to_vec() });
+        };
+        if !serving.anywhere {
+            return Err(Refusal::NoServingEndpoint);
+        }
+        let of_pool = cluster.advertisements_of(pool);
+        let advertisements: Vec<_> = of_pool.filter(|it| it.matches(&service.labels)).collect();
+        // Services that share an address must all be answered for by one node, which selectors could tear apart.
+        let selective = advertisements.iter().find(|it| !it.config.service_selectors.is_empty());
+        if let Some(selective) = selective.filter(|_| declares_sharing(service)) {
+            let advertisement = selective.name.clone();
+            return Err(Refusal::SharedAddressWithServiceSelector { advertisement });
+        }
+        let local_traffic_only = service.local_traffic_only;
+        Ok(Election { cluster, pool, advertisements, addresses, local_traffic_only, serving })
+    }
+
+    pub(super) fn on_node(&self, node: &str) -> Result<Layer2, Refusal> {
+        let Some(position) = self.cluster.position(node) else {
+            return Err(self.refuse_stranger(node));
+        };
+        self.admit(position)?;
+        let (positions, candidates) = self.candidates();
+        let owner = elect(self.first_address(), &candidates).map(|at| positions[at]);
+        match (owner, positions.binary_search(&position)) {
+            (Some(owner), Ok(at)) if owner != position => Err(Refusal::NotElected {
+                owner: self.name(owner).clone(),
+                rank: rank(self.first_address(), &candidates, at),
+            }),
+            _ => Ok(self.layer2(position)),
+        }
+    }
+
+    /// The order of succession, and what each node does.
+    pub(super) fn everywhere(&self) -> Everywhere {
+        let (positions, candidates) = self.candidates();
+        let succession: Vec<usize> =
+            succession(self.first_address(), &candidates).into_iter().map(|at| positions[at]).collect();
+        let mut ranks = vec![0; self.cluster.participants().len()];
+        for (rank, &position) in succession.iter().enumerate() {
+            ranks[position] = rank;
+        }
+        let decide = |position: usize| {
+            self.admit(position)?;
+            match (succession.first(), ranks[position]) {
+                (Some(&owner), rank @ 1..) => {
+                    Err(Refusal::NotElected { owner: self.name(owner).clone(), rank })
+                }
+                _ => Ok(self.layer2(position)),
+            }
+        };
+        let layer2 = self.cluster.names().enumerate().map(|(at, name)| (name.clone(), decide(at))).collect();
+        let succession = succession.into_iter().map(|position| self.name(position).clone()).collect();
+        Everywhere { addresses: self.addresses.to_vec(), succession, layer2 }
+    }
+
+    /// Everybody who is admitted: positions, ascending, and what is known of each.
+    fn candidates(&self) -> (Vec<usize>, Vec<Candidate<'_>>) {
+        let all = 0..self.cluster.participants().len();
+        let positions: Vec<usize> = all.filter(|&position| self.is_admitted(position)).collect();
+        let candidate = |&position: &usize| Candidate {
+            node: self.name(position),
+            score: self.advertisements.iter().map(|it| it.weight(position)).sum(),
+        };
+        let candidates = positions.iter().map(candidate).collect();
+        (positions, candidates)
+    }
+
+    fn is_admitted(&self, position: usize) -> bool {
+        let participant = &self.cluster.participants()[position];
+        participant.refusal.is_none() && self.is_advertised(position) && self.has_endpoint(&participant.name)
+    }
+
+    /// Why a node is no candidate.
+    fn admit(&self, position: usize) -> Result<(), Refusal> {
+        if self.is_admitted(position) {
+            return Ok(());
+        }
+        let participant = &self.cluster.participants()[position];
+        if !self.is_advertised(position) {
+            let nearest = self.nearest(|advertisement| advertisement.allows(position));
+            return Err(Refusal::NoMatchingAdvertisement { nearest });
+        }
+        Err(participant.refusal.clone().unwrap_or(Refusal::NoLocalEndpoint))
+    }
+
+    fn is_advertised(&self, position: usize) -> bool {
+        self.advertisements.iter().any(|advertisement| advertisement.allows(position))
+    }
+
+    fn has_endpoint(&self, node: &str) -> bool {
+        !self.local_traffic_only || self.serving.nodes.contains(node)
+    }
+
+    /// A node that nobody knows, and that is not alive.
+    fn refuse_stranger(&self, node: &str) -> Refusal {
+        let allows = |advertisement: &Advertisement| advertisement.config.nodes.contains(node);
+        if !self.advertisements.iter().any(|advertisement| allows(advertisement)) {
+            return Refusal::NoMatchingAdvertisement { nearest: self.nearest(allows) };
+        }
+        match self.cluster.alive() {
+            Alive::Everyone => Refusal::UnknownNode,
+            Alive::These(_) => Refusal::NotAlive,
+        }
+    }
+
+    /// What comes closest to an advertisement for this Service and this node.
+    fn nearest(&self, allows_node: impl Fn(&Advertisement) -> bool) -> Nearest {
+        if let Some(advertisement) = self.advertisements.iter().min_by_key(|it| &it.name) {
+            return Nearest::OfOtherNodes { advertisement: advertisement.name.clone() };
+        }
+        let of_pool = self.cluster.advertisements_of(self.pool);
+        match of_pool.min_by_key(|it| (!allows_node(it), &it.name)) {
+            Some(advertisement) => Nearest::OfOtherServices { advertisement: advertisement.name.clone() },
+            None => Nearest::None { pool: self.pool.name.clone() },
+        }
+    }
+
+    fn layer2(&self, position: usize) -> Layer2 {
+        let here = self.advertisements.iter().filter(|advertisement| advertisement.allows(position));
+        let interfaces = here
+            .map(|advertisement| match &advertisement.config.interfaces {
+                all if all.is_empty() => Interfaces::All,
+                these => Interfaces::These(these.clone()),
+            })
+            .reduce(Interfaces::union)
+            .unwrap_or(Interfaces::All);
+        Layer2 { addresses: self.addresses.iter().map(|&address| (address, interfaces.clone())).collect() }
+    }
+
+    /// The only one that counts, so that all addresses of a Service have one owner.
+    fn first_address(&self) -> IpAddr {
+        self.addresses[0]
+    }
+
+    fn name(&self, position: usize) -> &Name {
+        &self.cluster.participants()[position].name
+    }
+}

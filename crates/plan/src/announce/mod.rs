@@ -1,0 +1,105 @@
+//! What each node does about each Service, or why it does nothing: (configuration, nodes, who is alive) to decisions.
+//!
+//! [`on_node`] is what one speaker asks, about one Service at a time; [`everywhere`] is the same for all nodes at once.
+//! Both come from the same steps, because every node must come to the same owner without talking.
+//!
+//! * `cluster` is what a decision is made in, with what is the same for all Services worked out in advance.
+//! * `layer2` is the one node that answers for the addresses of a Service; `refusal` is why another one does not.
+
+mod cluster;
+mod layer2;
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use protocol::l2::Interfaces;
+
+pub use cluster::{Alive, Cluster, EXCLUDE_LABEL, Options};
+pub use refusal::{Nearest, Refusal};
+
+use crate::range::parse_address;
+use crate::snapshot::{Service, ServiceType, Serving};
+use layer2::Election;
+
+/// Of a node, or of a resource; shared, because a thousand decisions hold the same few.
+pub type Name = Arc<str>;
+
+/// What one node does about one Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announcement {
+    /// The addresses of the Service, in the order of its status. Empty if they are not to be looked at.
+    pub addresses: Vec<IpAddr>,
+    pub layer2: Result<Layer2, Refusal>,
+}
+
+/// This node answers for these addresses.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layer2 {
+    /// In the order of the Service's status. The interfaces may be none that the node has.
+    pub addresses: Vec<(IpAddr, Interfaces)>,
+}
+
+/// What every node does about one Service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Everywhere {
+    pub addresses: Vec<IpAddr>,
+    /// All candidates: who answers, then who takes over, and so on.
+    pub succession: Vec<Name>,
+    /// Every node that is known or alive, by name.
+    pub layer2: Vec<(Name, Result<Layer2, Refusal>)>,
+}
+
+impl Everywhere {
+    /// Who answers by layer 2.
+    pub fn owner(&self) -> Option<&Name> {
+        self.succession.first()
+    }
+}
+
+/// Cheap: called for a single Service on each of its changes.
+pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Announcement {
+    match addresses(cluster, service) {
+        Ok(addresses) => {
+            let election = Election::of(cluster, service, serving, &addresses);
+            let layer2 = election.and_then(|election| election.on_node(node));
+            Announcement { addresses, layer2 }
+        }
+        Err(refusal) => Announcement { addresses: Vec::new(), layer2: Err(refusal) },
+    }
+}
+
+/// As [`on_node`] decides on each node.
+pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Everywhere {
+    let (addresses, refusal) = match addresses(cluster, service) {
+        Ok(addresses) => match Election::of(cluster, service, serving, &addresses) {
+            Ok(election) => return election.everywhere(),
+            Err(refusal) => (addresses, refusal),
+        },
+        Err(refusal) => (Vec::new(), refusal),
+    };
+    let layer2 = cluster.names().map(|node| (node.clone(), Err(refusal.clone()))).collect();
+    Everywhere { addresses, succession: Vec::new(), layer2 }
+}
+
+/// The addresses that a Service has, if it is one to announce addresses for.
+fn addresses(cluster: &Cluster, service: &Service) -> Result<Vec<IpAddr>, Refusal> {
+    if let ServiceType::Other(name) = &service.service_type {
+        return Err(Refusal::NotLoadBalancer { service_type: name.clone() });
+    }
+    let ours = &cluster.options().load_balancer_class;
+    if service.load_balancer_class != *ours {
+        return Err(Refusal::OtherClass { wanted: service.load_balancer_class.clone(), ours: ours.clone() });
+    }
+    if service.ingress.is_empty() {
+        return Err(Refusal::NoAddress);
+    }
+    let parsed = service.ingress.iter().map(|entry| {
+        let address = entry.ip.as_deref().and_then(parse_address);
+        let text = || entry.ip.as_ref().or(entry.hostname.as_ref()).cloned().unwrap_or_default();
+        address.ok_or_else(|| Refusal::InvalidAddress { text: text() })
+    });
+    parsed.collect()
+}

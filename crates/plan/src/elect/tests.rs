@@ -1,0 +1,60 @@
+use super::*;
+
+/// `node` or `node:score`.
+fn candidates<'a>(texts: &[&'a str]) -> Vec<Candidate<'a>> {
+    let candidate = |text: &&'a str| match text.split_once(':') {
+        Some((node, score)) => Candidate { node, score: score.parse().unwrap() },
+        None => Candidate { node: text, score: 0 },
+    };
+    texts.iter().map(candidate).collect()
+}
+
+const ABC: &[&str] = &["node-a", "node-b", "node-c"];
+const PREFERENCES: &[&str] = &["edge-a:100", "edge-b", "worker-a", "worker-b"];
+const TWO_PREFERRED: &[&str] = &["edge-a:100", "edge-b:100", "worker-a"];
+
+#[test]
+fn succession_follows_score_then_hash() {
+    for (address, input, expected) in [
+        ("10.0.0.1", ABC, vec!["node-b", "node-a", "node-c"]),
+        ("10.0.0.2", ABC, vec!["node-b", "node-c", "node-a"]),
+        ("10.20.30.1", PREFERENCES, vec!["edge-a", "edge-b", "worker-a", "worker-b"]),
+        ("10.20.30.1", &["node-a:100", "node-b:100"], vec!["node-b", "node-a"]),
+        ("10.20.30.1", &["node-a:100", "node-b:50"], vec!["node-a", "node-b"]),
+        ("10.20.30.1", TWO_PREFERRED, vec!["edge-b", "edge-a", "worker-a"]),
+        ("10.20.30.1", &["iris1", "iris2"], vec!["iris2", "iris1"]),
+        ("10.20.30.2", &["iris1", "iris2"], vec!["iris1", "iris2"]),
+        ("::ffff:10.20.30.2", &["iris1", "iris2"], vec!["iris1", "iris2"]),
+        ("10.20.30.2", &[], vec![]),
+    ] {
+        let address: IpAddr = address.parse().unwrap();
+        let mut candidates = candidates(input);
+        for _ in 0..=candidates.len() {
+            let order = succession(address, &candidates);
+            let names: Vec<&str> = order.iter().map(|&at| candidates[at].node).collect();
+            assert_eq!(names, expected, "{address} {input:?}");
+            assert_eq!(elect(address, &candidates), order.first().copied(), "{address} {input:?}");
+            for (expected, &at) in order.iter().enumerate() {
+                assert_eq!(rank(address, &candidates, at), expected, "{address} {input:?}");
+            }
+            if !candidates.is_empty() {
+                candidates.rotate_left(1);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lot_is_the_hash_of_node_and_canonical_address() {
+    let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    for (address, text) in [
+        ("192.0.2.1", "node-a#192.0.2.1"),
+        ("2001:0db8:0000:0000:0000:0000:0000:0001", "node-a#2001:db8::1"),
+        ("2001:db8:0:1:0:0:0:1", "node-a#2001:db8:0:1::1"),
+        ("2001:db8:0:0:1:0:0:1", "node-a#2001:db8::1:0:0:1"),
+        ("::1.2.3.4", "node-a#::102:304"),
+    ] {
+        let lot = Lots::of(address.parse().unwrap()).draw("node-a");
+        assert_eq!(hex(lot), hex(Sha256::digest(text).into()), "{address}");
+    }
+}
