@@ -6,6 +6,7 @@
 mod backoff;
 mod call;
 pub mod cli;
+mod component_metrics;
 mod configuration_state;
 pub mod controller;
 pub mod embedded;
@@ -16,6 +17,7 @@ mod logging;
 mod pace;
 mod pod;
 pub mod serving;
+pub mod speaker;
 pub mod standalone;
 mod watch;
 pub mod webhook;

@@ -9,9 +9,8 @@ use crate::call;
 
 pub(crate) async fn owner(client: &Client, namespace: &str, name: &str) -> anyhow::Result<OwnerReference> {
     let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-    let pod: Value = call::get(client, &path)
-        .await
-        .with_context(|| format!("reading the own Pod {namespace}/{name}"))?;
+    let pod: Value =
+        call::get(client, &path).await.with_context(|| format!("reading the own Pod {namespace}/{name}"))?;
     let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
     let (api_version, kind) = ("v1".to_owned(), "Pod".to_owned());
     Ok(OwnerReference { api_version, kind, name: name.to_owned(), uid, ..OwnerReference::default() })
