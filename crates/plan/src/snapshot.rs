@@ -106,6 +106,14 @@ impl IpFamily {
     }
 }
 
+impl Serving {
+    /// What one more EndpointSlice adds.
+    pub fn add(&mut self, other: &Serving) {
+        self.anywhere |= other.anywhere;
+        self.nodes.extend(other.nodes.iter().cloned());
+    }
+}
+
 impl fmt::Display for ServiceKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.namespace, self.name)

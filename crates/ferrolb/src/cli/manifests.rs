@@ -7,7 +7,8 @@ use api::ingest;
 use api::parse::Objects;
 use apiserver::schema::metadata;
 use k8s_openapi::api::core::v1;
-use plan::snapshot::{Service, ServiceKey};
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use plan::snapshot::{Service, ServiceKey, Serving};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -21,6 +22,8 @@ use super::output::{Finding, Subject};
 pub(super) struct Manifests {
     pub(super) objects: Objects,
     pub(super) services: Vec<Service>,
+    /// Each EndpointSlice by namespace and name: whose it is, and where that can be served.
+    slices: BTreeMap<(String, String), (ServiceKey, Serving)>,
     /// Values that are not of the type of their field: nobody gets as far as a rule.
     pub(super) unreadable: Vec<Finding>,
     /// Why an API server would refuse single objects.
@@ -77,7 +80,7 @@ impl Reader<'_> {
         let (api_version, kind) = (text("apiVersion"), text("kind"));
         let group = api_version.split_once('/').map_or("", |(group, _)| group);
         let known = self.kinds.get(&api_version, &kind);
-        let is_core = api_version == "v1" && CORE_KINDS.contains(&kind.as_str());
+        let is_core = KUBERNETES_KINDS.contains(&(api_version.as_str(), kind.as_str()));
         if known.is_none() && !is_core && !OUR_GROUPS.contains(&group) {
             *self.manifests.ignored.entry(kind).or_default() += 1;
             return;
@@ -184,6 +187,9 @@ impl Reader<'_> {
             "Namespace" => {
                 self.read_as(subject, value, |all, it| all.objects.namespaces.push(ingest::namespace(&it)));
             }
+            "EndpointSlice" => {
+                self.read_as(subject, value, |all, it: EndpointSlice| all.keep_slice(&it));
+            }
             _ => self.read_as(subject, value, |all, it: v1::Service| all.keep_service(ingest::service(&it))),
         }
     }
@@ -257,9 +263,41 @@ fn generate_name(object: &mut Value, number: usize) {
 }
 
 const OUR_GROUPS: [&str; 2] = [api::metallb::GROUP, api::frrk8s::GROUP];
-const CORE_KINDS: [&str; 5] = ["ConfigMap", "Namespace", "Node", "Secret", "Service"];
+const KUBERNETES_KINDS: [(&str, &str); 6] = [
+    ("v1", "ConfigMap"),
+    ("v1", "Namespace"),
+    ("v1", "Node"),
+    ("v1", "Secret"),
+    ("v1", "Service"),
+    ("discovery.k8s.io/v1", "EndpointSlice"),
+];
+
+/// On an EndpointSlice: the name of its Service.
+const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
 
 impl Manifests {
+    /// Where each Service can be served, by all its EndpointSlices together.
+    pub(super) fn serving(&self) -> HashMap<ServiceKey, Serving> {
+        let mut merged: HashMap<ServiceKey, Serving> = HashMap::new();
+        for (service, part) in self.slices.values() {
+            merged.entry(service.clone()).or_default().add(part);
+        }
+        merged
+    }
+
+    /// One that names no Service serves none, and one without a name of its own stands beside the others.
+    fn keep_slice(&mut self, slice: &EndpointSlice) {
+        let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        let metadata = &slice.metadata;
+        let Some(name) = metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL)) else {
+            return;
+        };
+        let namespace = filled(&metadata.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
+        let service = ServiceKey { namespace: namespace.clone(), name: name.clone() };
+        let id = (namespace, filled(&metadata.name).unwrap_or_else(|| format!("#{}", self.count)));
+        self.slices.insert(id, (service, ingest::serving(slice)));
+    }
+
     /// Of two Services with one name, the later one stands, as it would when both are applied in turn.
     fn keep_service(&mut self, mut service: Service) {
         if service.key.namespace.is_empty() {

@@ -1,10 +1,12 @@
 //! `ferrolb plan`: what the product decides about a cluster, offline; with `--live`, what changes would do to one.
 
+mod announcing;
 mod difference;
 mod live;
 mod proposal;
+mod table;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -14,14 +16,15 @@ use clap::Args;
 use k8s_openapi::api::core::v1::ConfigMap;
 use k8s_openapi::jiff::Timestamp;
 use plan::allocate::{Decision, EventType, Options, Reservation, allocate_beside};
-use plan::config::Pool;
+use plan::announce::Name;
 use plan::range::parse_address;
 use plan::snapshot::{Service, ServiceKey, ServiceType};
 use serde::Serialize;
 
 use super::manifests::Purpose;
-use super::output::{Finding, Paint, counted, json, note_if_nothing, table};
+use super::output::{Finding, counted, json, note_if_nothing};
 use super::{FilesArgs, Format, exit, input, manifests, print, yaml};
+use announcing::Announcing;
 
 pub(super) const DEFAULT_NAMESPACE: &str = "metallb-system";
 
@@ -51,19 +54,26 @@ pub(super) struct PlanArgs {
     /// Handle only Services of this load-balancer class, instead of those without one
     #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
     lb_class: String,
+    /// The nodes whose speakers are alive; all nodes if not given
+    #[arg(long, value_name = "NODE,...", value_delimiter = ',', conflicts_with = "live")]
+    speakers: Option<Vec<String>>,
+    /// Announce from nodes with the label node.kubernetes.io/exclude-from-external-load-balancers too
+    #[arg(long, conflicts_with = "live")]
+    ignore_exclude_lb: bool,
 }
 
 /// A plan without one of these is not the plan of the cluster.
-const DECIDING_KINDS: [&str; 4] = ["Community", "IPAddressPool", "Namespace", "Service"];
+const DECIDING_KINDS: [&str; 7] =
+    ["Community", "EndpointSlice", "IPAddressPool", "L2Advertisement", "Namespace", "Node", "Service"];
 
 #[derive(Debug, Serialize)]
-struct PlanReport {
+struct PlanReport<'a> {
     assignments: Vec<Assignment>,
     /// By the name of the Service that is gone.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     kept: Vec<Kept>,
-    /// By name; what each node announces.
-    nodes: BTreeMap<String, serde_json::Value>,
+    #[serde(flatten)]
+    announcing: Announcing<'a>,
 }
 
 #[derive(Debug, Serialize)]
@@ -72,6 +82,9 @@ struct Assignment {
     /// Empty without an address.
     pool: String,
     ips: Vec<IpAddr>,
+    /// The node that answers for the addresses.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<Name>,
     events: Vec<PlannedEvent>,
     /// Why there is no address; empty if there is.
     message: String,
@@ -117,35 +130,43 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         eprintln!("error: {finding}");
     }
     let kept = reserved(&manifests.objects.config_maps, &args.namespace);
+    let objects = std::mem::take(&mut manifests.objects);
     let everything = View::everything(&args.namespace);
     let as_controller = View { role: Role::Controller, ..everything.clone() };
-    let of_controller = parse(manifests.objects.clone(), &as_controller);
-    let of_everything = parse(std::mem::take(&mut manifests.objects), &everything);
-    for problem in &of_everything.problems {
+    let of_controller = parse(objects.clone(), &as_controller);
+    for problem in &parse(objects.clone(), &everything).problems {
         eprintln!("error: {}", Finding::from(problem));
     }
     let options = allocation_options(&args.lb_class);
-    let services = &manifests.services;
-    let assignments: Vec<Assignment> = match of_controller.problems.first() {
+    let services = std::mem::take(&mut manifests.services);
+    let (mut assignments, decided): (Vec<Assignment>, Vec<Service>) = match of_controller.problems.first() {
         None => {
             let reservations: Vec<Reservation> = kept.iter().map(|it| it.reservation.clone()).collect();
             let pools = &of_controller.config.pools;
-            let (decisions, _) = allocate_beside(&options, pools, services, &reservations);
-            decisions
-                .into_iter()
-                .zip(services)
-                .map(|(decision, service)| assignment(decision, service))
-                .collect()
+            let (decisions, _) = allocate_beside(&options, pools, &services, &reservations);
+            let each = decisions.into_iter().zip(&services);
+            each.map(|(decision, service)| {
+                let decided = decision.applied_to(service);
+                (assignment(decision, service), decided)
+            })
+            .unzip()
         }
-        Some(problem) => services.iter().map(|service| frozen(service, problem)).collect(),
+        Some(problem) => {
+            let frozen = services.iter().map(|service| frozen(service, problem)).collect();
+            (frozen, services.clone())
+        }
     };
     note_if_nothing(manifests.count);
-    note_cluster_ips(services);
-    let report = PlanReport { assignments, kept: kept_for_others(&kept, services), nodes: BTreeMap::new() };
+    note_cluster_ips(&services);
+    let announcing = Announcing::of(args, &objects, &decided, &manifests.serving());
+    for (assignment, owner) in assignments.iter_mut().zip(&announcing.owners) {
+        assignment.owner.clone_from(owner);
+    }
+    let report = PlanReport { assignments, kept: kept_for_others(&kept, &services), announcing };
     match args.output {
         Format::Json => print(&json(&report)?)?,
         Format::Yaml => print(&yaml::text(&report)?)?,
-        Format::Table => print(&text(&report, &of_controller.config.pools))?,
+        Format::Table => print(&table::text(&report, &of_controller.config.pools))?,
     }
     let left_out = manifests.unreadable.iter().chain(&manifests.refused);
     let is_whole =
@@ -212,6 +233,7 @@ fn assignment(decision: Decision, service: &Service) -> Assignment {
         service: decision.service.to_string(),
         pool: decision.pool.unwrap_or_default(),
         ips: decision.addresses,
+        owner: None,
         events: decision.events.into_iter().map(event).collect(),
         message,
         wants_address: service.service_type == ServiceType::LoadBalancer,
@@ -226,60 +248,13 @@ fn frozen(service: &Service, problem: &Problem) -> Assignment {
     let pool = annotation.filter(|_| !ips.is_empty()).cloned().unwrap_or_default();
     let message = if ips.is_empty() { format!("configuration error: {problem}") } else { String::new() };
     let wants_address = service.service_type == ServiceType::LoadBalancer;
-    Assignment { service: service.key.to_string(), pool, ips, events: Vec::new(), message, wants_address }
-}
-
-fn text(report: &PlanReport, pools: &BTreeMap<String, Pool>) -> String {
-    let paint = Paint::for_stdout();
-    let mut text = String::new();
-    let (waiting, served): (Vec<_>, Vec<_>) = report
-        .assignments
-        .iter()
-        .filter(|it| it.wants_address || !it.ips.is_empty())
-        .partition(|it| it.ips.is_empty());
-    if !waiting.is_empty() {
-        text.push_str(&paint.red(&format!("{} without an address", counted(waiting.len(), "Service"))));
-        text.push('\n');
-        let why = |it: &&Assignment| [it.service.clone(), it.message.replace('\n', "; ")];
-        text.push_str(&table(["SERVICE", "WHY"], waiting.iter().map(why)));
-        text.push('\n');
+    Assignment {
+        service: service.key.to_string(),
+        pool,
+        ips,
+        owner: None,
+        events: Vec::new(),
+        message,
+        wants_address,
     }
-    let mut by_pool: BTreeMap<&str, Vec<&Assignment>> =
-        pools.keys().map(|name| (name.as_str(), vec![])).collect();
-    for assignment in served {
-        by_pool.entry(&assignment.pool).or_default().push(assignment);
-    }
-    for (pool, assignments) in by_pool {
-        let heading = if pool.is_empty() { "unknown pool".to_owned() } else { format!("pool {pool}") };
-        text.push_str(&paint.bold(&heading));
-        if assignments.is_empty() {
-            text.push_str(": no Service\n\n");
-            continue;
-        }
-        text.push('\n');
-        let row = |it: &&Assignment| {
-            let ips: Vec<String> = it.ips.iter().map(IpAddr::to_string).collect();
-            let events: Vec<&str> = it.events.iter().map(|event| event.reason.as_str()).collect();
-            [it.service.clone(), ips.join(", "), events.join(", ")]
-        };
-        text.push_str(&table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row)));
-        text.push('\n');
-    }
-    if !report.kept.is_empty() {
-        text.push_str(&paint.bold("kept for Services that are gone"));
-        text.push('\n');
-        let row = |it: &Kept| {
-            let ips: Vec<String> = it.ips.iter().map(IpAddr::to_string).collect();
-            let until = it.until.clone().unwrap_or_else(|| "for ever".to_owned());
-            [it.service.clone(), ips.join(", "), it.pool.clone(), until]
-        };
-        text.push_str(&table(["SERVICE", "ADDRESSES", "POOL", "UNTIL"], report.kept.iter().map(row)));
-        text.push('\n');
-    }
-    if text.is_empty() {
-        text.push_str("no pool and no Service of type LoadBalancer");
-    }
-    text.truncate(text.trim_end().len());
-    text.push('\n');
-    text
 }

@@ -9,6 +9,7 @@ mod cluster;
 mod deploy;
 mod plan;
 mod plan_live;
+mod plan_nodes;
 mod program;
 mod standalone;
 mod validate;

@@ -118,7 +118,7 @@ impl Cluster {
     }
 
     /// Every node that is known or alive, by name.
-    pub(super) fn names(&self) -> impl Iterator<Item = &Name> {
+    pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.participants.iter().map(|participant| &participant.name)
     }
 

@@ -8,6 +8,9 @@ use crate::quote::quoted;
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// The speaker of the node never had a configuration that it could accept.
+    #[error("configuration error: {problem}")]
+    NoConfiguration { problem: String },
     #[error("a Service of type {service_type} has no load-balancer address")]
     NotLoadBalancer { service_type: String },
     #[error("the Service asks for {}, and {} is handled here", class(.wanted), class(.ours))]
@@ -52,6 +55,7 @@ impl Refusal {
     /// The word that logs and tools know this by. Several refusals share one.
     pub fn reason(&self) -> &'static str {
         match self {
+            Refusal::NoConfiguration { .. } => "configurationError",
             Refusal::NotLoadBalancer { .. } => "notLoadBalancer",
             Refusal::OtherClass { .. } => "otherClass",
             Refusal::NoAddress => "noIPAllocated",

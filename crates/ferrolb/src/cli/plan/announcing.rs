@@ -1,0 +1,196 @@
+//! Which node answers for which address, and why the others do not: what all speakers together would do.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use api::parse::{Objects, Role, View, parse};
+use plan::Config;
+use plan::announce::{Alive, Cluster, Everywhere, Name, Options, Refusal, everywhere};
+use plan::snapshot::{Node, Service, ServiceKey, ServiceType, Serving};
+use protocol::l2::Interfaces;
+use serde::{Serialize, Serializer};
+
+use super::PlanArgs;
+use crate::cli::output::counted;
+
+const LAYER2: &str = "layer2";
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Announcing<'a> {
+    /// In the order of the Services. `None` without any node: then nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) announcements: Option<Vec<Announced<'a>>>,
+    /// By name.
+    pub(super) nodes: BTreeMap<Name, OfNode<'a>>,
+    /// For each Service.
+    #[serde(skip)]
+    pub(super) owners: Vec<Option<Name>>,
+}
+
+/// One address at the node that answers for it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Announced<'a> {
+    #[serde(serialize_with = "as_text")]
+    pub(super) service: &'a ServiceKey,
+    pub(super) ip: IpAddr,
+    pub(super) protocol: &'static str,
+    pub(super) node: Name,
+    /// `None`: on all of them.
+    pub(super) interfaces: Option<BTreeSet<String>>,
+}
+
+#[derive(Debug, Default, Serialize)]
+pub(super) struct OfNode<'a> {
+    layer2: Vec<Answered<'a>>,
+    pub(super) refusals: Vec<Refused<'a>>,
+}
+
+/// One address that a node answers for.
+#[derive(Debug, Serialize)]
+struct Answered<'a> {
+    #[serde(serialize_with = "as_text")]
+    service: &'a ServiceKey,
+    ip: IpAddr,
+    interfaces: Option<BTreeSet<String>>,
+}
+
+/// One Service that a node does not announce.
+#[derive(Debug, Serialize)]
+pub(super) struct Refused<'a> {
+    #[serde(serialize_with = "as_text")]
+    pub(super) service: &'a ServiceKey,
+    protocol: &'static str,
+    reason: &'static str,
+    #[serde(rename = "message", serialize_with = "as_text")]
+    pub(super) refusal: Refusal,
+}
+
+impl<'a> Announcing<'a> {
+    /// `services` as they read once their addresses are written.
+    pub(super) fn of(
+        args: &PlanArgs,
+        objects: &Objects,
+        services: &'a [Service],
+        serving: &HashMap<ServiceKey, Serving>,
+    ) -> Announcing<'a> {
+        let nodes: BTreeMap<String, Node> =
+            objects.nodes.iter().map(|node| (node.name.clone(), node.clone())).collect();
+        let alive = alive(args, &nodes);
+        note_what_is_missing(objects, services, serving);
+        let (config, problems) = configurations(args, objects);
+        let options = Options {
+            ignore_exclude_label: args.ignore_exclude_lb,
+            load_balancer_class: super::allocation_options(&args.lb_class).load_balancer_class,
+        };
+        let cluster = Cluster::new(Arc::new(config), Arc::new(nodes), alive, options);
+        let mut announcing = Announcing {
+            announcements: (!cluster.nodes().is_empty()).then(Vec::new),
+            nodes: cluster.names().map(|name| (name.clone(), OfNode::default())).collect(),
+            owners: Vec::new(),
+        };
+        let nowhere = Serving::default();
+        for service in services {
+            let serving = serving.get(&service.key).unwrap_or(&nowhere);
+            let decided = everywhere(&cluster, service, serving);
+            announcing.add(service, decided, &problems);
+        }
+        announcing
+    }
+
+    /// `problems`: of each node that has no configuration, why.
+    fn add(&mut self, service: &'a Service, decided: Everywhere, problems: &BTreeMap<String, String>) {
+        let (key, mut owner) = (&service.key, None);
+        for (node, outcome) in decided.layer2 {
+            let of_node = self.nodes.entry(node.clone()).or_default();
+            let outcome = match problems.get(&*node) {
+                Some(problem) => Err(Refusal::NoConfiguration { problem: problem.clone() }),
+                None => outcome,
+            };
+            match outcome {
+                Ok(layer2) => {
+                    for (ip, interfaces) in layer2.addresses {
+                        let interfaces = names(interfaces);
+                        of_node.layer2.push(Answered { service: key, ip, interfaces: interfaces.clone() });
+                        let node = node.clone();
+                        let announced = Announced { service: key, ip, protocol: LAYER2, node, interfaces };
+                        self.announcements.get_or_insert_default().push(announced);
+                    }
+                    owner = Some(node);
+                }
+                // Nobody expects a Service of another type to be announced.
+                Err(_) if service.service_type != ServiceType::LoadBalancer => {}
+                Err(refusal) => {
+                    let reason = refusal.reason();
+                    of_node.refusals.push(Refused { service: key, protocol: LAYER2, reason, refusal });
+                }
+            }
+        }
+        self.owners.push(owner);
+    }
+}
+
+fn names(interfaces: Interfaces) -> Option<BTreeSet<String>> {
+    match interfaces {
+        Interfaces::All => None,
+        Interfaces::These(names) => Some(names),
+    }
+}
+
+fn alive(args: &PlanArgs, nodes: &BTreeMap<String, Node>) -> Alive {
+    let Some(speakers) = &args.speakers else { return Alive::Everyone };
+    let named = speakers.iter().map(|name| name.trim()).filter(|name| !name.is_empty());
+    let speakers: BTreeSet<String> = named.map(str::to_owned).collect();
+    for name in speakers.iter().filter(|name| !nodes.contains_key(*name)) {
+        eprintln!("warning: --speakers {name}: there is no Node of this name in the input");
+    }
+    Alive::These(speakers)
+}
+
+fn note_what_is_missing(objects: &Objects, services: &[Service], serving: &HashMap<ServiceKey, Serving>) {
+    if objects.nodes.is_empty() {
+        if !objects.l2_advertisements.is_empty() {
+            eprintln!("note: there is no Node in the input, so nobody answers for an address");
+        }
+        return;
+    }
+    let with_address = services.iter().filter(|service| !service.ingress.is_empty()).count();
+    if with_address > 0 && serving.is_empty() {
+        let services = counted(with_address, "Service");
+        eprintln!(
+            "note: there is no EndpointSlice in the input, so no endpoint can serve, and nobody answers for {services}"
+        );
+    }
+}
+
+/// What the speakers go by, and what is wrong with it for those that could not accept it.
+///
+/// A speaker sees the peers and BGP advertisements of its own node only, so one node may have a configuration
+/// where another has none. What concerns layer 2 is the same on all that have one.
+fn configurations(args: &PlanArgs, objects: &Objects) -> (Config, BTreeMap<String, String>) {
+    let view = View {
+        // Who keeps Secrets out of the manifests has them in the cluster.
+        secret_passthrough: objects.secrets.is_empty(),
+        ..View::everything(&args.namespace)
+    };
+    let parsed = parse(objects.clone(), &view);
+    if parsed.problems.is_empty() {
+        return (parsed.config, BTreeMap::new());
+    }
+    let (mut config, mut problems) = (Config::default(), BTreeMap::new());
+    for node in &objects.nodes {
+        let role = Role::Speaker { node: node.name.clone() };
+        match parse(objects.clone(), &View { role, ..view.clone() }).accepted() {
+            Ok(accepted) => config = accepted,
+            Err(of_node) => {
+                let problem = of_node.first().map(ToString::to_string);
+                problems.insert(node.name.clone(), problem.unwrap_or_default());
+            }
+        }
+    }
+    (config, problems)
+}
+
+fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&value.to_string())
+}

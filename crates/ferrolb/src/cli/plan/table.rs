@@ -1,0 +1,151 @@
+//! A plan as people read it: what is missing first, then the pools.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+
+use plan::config::Pool;
+
+use super::{Assignment, Kept, PlanReport};
+use crate::cli::output::{Paint, counted, table};
+
+pub(super) fn text(report: &PlanReport<'_>, pools: &BTreeMap<String, Pool>) -> String {
+    let paint = Paint::for_stdout();
+    let mut text = String::new();
+    let (waiting, served): (Vec<_>, Vec<_>) = report
+        .assignments
+        .iter()
+        .filter(|it| it.wants_address || !it.ips.is_empty())
+        .partition(|it| it.ips.is_empty());
+    if !waiting.is_empty() {
+        text.push_str(&paint.red(&format!("{} without an address", counted(waiting.len(), "Service"))));
+        text.push('\n');
+        let why = |it: &&Assignment| [it.service.clone(), it.message.replace('\n', "; ")];
+        text.push_str(&table(["SERVICE", "WHY"], waiting.iter().map(why)));
+        text.push('\n');
+    }
+    text.push_str(&unanswered(report, paint));
+    for (pool, assignments) in by_pool(&served, pools) {
+        let heading = if pool.is_empty() { "unknown pool".to_owned() } else { format!("pool {pool}") };
+        text.push_str(&paint.bold(&heading));
+        if assignments.is_empty() {
+            text.push_str(": no Service\n\n");
+            continue;
+        }
+        text.push('\n');
+        text.push_str(&of_pool(report, &assignments));
+        text.push('\n');
+    }
+    if !report.kept.is_empty() {
+        text.push_str(&paint.bold("kept for Services that are gone"));
+        text.push('\n');
+        let row = |it: &Kept| {
+            let ips: Vec<String> = it.ips.iter().map(IpAddr::to_string).collect();
+            let until = it.until.clone().unwrap_or_else(|| "for ever".to_owned());
+            [it.service.clone(), ips.join(", "), it.pool.clone(), until]
+        };
+        text.push_str(&table(["SERVICE", "ADDRESSES", "POOL", "UNTIL"], report.kept.iter().map(row)));
+        text.push('\n');
+    }
+    if text.is_empty() {
+        text.push_str("no pool and no Service of type LoadBalancer");
+    }
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+fn by_pool<'a>(
+    served: &[&'a Assignment],
+    pools: &'a BTreeMap<String, Pool>,
+) -> BTreeMap<&'a str, Vec<&'a Assignment>> {
+    let mut by_pool: BTreeMap<&str, Vec<&Assignment>> =
+        pools.keys().map(|name| (name.as_str(), vec![])).collect();
+    for assignment in served {
+        by_pool.entry(&assignment.pool).or_default().push(assignment);
+    }
+    by_pool
+}
+
+/// Where there are nodes, with who answers, and where.
+fn of_pool(report: &PlanReport<'_>, assignments: &[&Assignment]) -> String {
+    let ips = |it: &Assignment| it.ips.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ");
+    let events =
+        |it: &Assignment| it.events.iter().map(|event| event.reason.as_str()).collect::<Vec<_>>().join(", ");
+    let Some(announcements) = &report.announcing.announcements else {
+        let row = |it: &&Assignment| [it.service.clone(), ips(it), events(it)];
+        return table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row));
+    };
+    let interfaces: HashMap<String, &Option<BTreeSet<String>>> =
+        announcements.iter().map(|it| (it.service.to_string(), &it.interfaces)).collect();
+    let row = |it: &&Assignment| {
+        let interfaces = match interfaces.get(&it.service) {
+            None => "-".to_owned(),
+            Some(None) => "all".to_owned(),
+            Some(Some(names)) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        };
+        let node = it.owner.as_deref().unwrap_or("-").to_owned();
+        [it.service.clone(), ips(it), node, interfaces, events(it)]
+    };
+    table(["SERVICE", "ADDRESSES", "NODE", "INTERFACES", "EVENTS"], assignments.iter().map(row))
+}
+
+/// The Services with an address that no node answers for, those with the same reasons together.
+fn unanswered(report: &PlanReport<'_>, paint: Paint) -> String {
+    const NAMED_SERVICES: usize = 3;
+    let unanswered: BTreeSet<&str> = report
+        .assignments
+        .iter()
+        .filter(|it| it.wants_address && !it.ips.is_empty() && it.owner.is_none())
+        .map(|it| it.service.as_str())
+        .collect();
+    if unanswered.is_empty() || report.announcing.announcements.is_none() {
+        return String::new();
+    }
+    let mut by_reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (service, reasons) in reasons(report) {
+        if unanswered.contains(service.as_str()) {
+            by_reasons.entry(reasons).or_default().push(service);
+        }
+    }
+    let row = |(why, mut services): (String, Vec<String>)| {
+        let count = services.len();
+        services.truncate(NAMED_SERVICES);
+        let more = if count > NAMED_SERVICES {
+            format!(" and {} more", count - NAMED_SERVICES)
+        } else {
+            String::new()
+        };
+        [services.join(", ") + &more, why]
+    };
+    let heading = format!("{} that no node answers for by layer 2", counted(unanswered.len(), "Service"));
+    let rows = table(["SERVICE", "WHY"], by_reasons.into_iter().map(row));
+    format!("{}\n{rows}\n", paint.yellow(&heading))
+}
+
+/// For each Service that some node refuses, what all of them say.
+fn reasons(report: &PlanReport<'_>) -> BTreeMap<String, String> {
+    let mut reasons: BTreeMap<String, BTreeMap<String, Vec<&str>>> = BTreeMap::new();
+    for (node, of_node) in &report.announcing.nodes {
+        for refused in &of_node.refusals {
+            let of_service = reasons.entry(refused.service.to_string()).or_default();
+            of_service.entry(refused.refusal.to_string().replace('\n', "; ")).or_default().push(node);
+        }
+    }
+    let one_line = |of_service: BTreeMap<String, Vec<&str>>| match of_service.len() {
+        1 => of_service.into_keys().collect(),
+        _ => {
+            let parts: Vec<String> =
+                of_service.into_iter().map(|(why, nodes)| format!("{}: {why}", nodes_text(&nodes))).collect();
+            parts.join("; ")
+        }
+    };
+    reasons.into_iter().map(|(service, of_service)| (service, one_line(of_service))).collect()
+}
+
+fn nodes_text(nodes: &[&str]) -> String {
+    const NAMED_NODES: usize = 3;
+    match nodes.len().saturating_sub(NAMED_NODES) {
+        0 => nodes.join(", "),
+        more => format!("{} and {more} more", nodes[..NAMED_NODES].join(", ")),
+    }
+}
