@@ -136,7 +136,7 @@ pub(crate) async fn follow<K, T, M>(
                 changes(event, &read, &mut known, &mut listed)
             }
             Err(error) if is_forbidden(&error) => {
-                if !std::mem::replace(&mut is_failing, true) {
+                if !std::mem::replace(&mut is_only_listed, true) {
                     tracing::info!(
                         "{what} may be listed and not watched, so they are listed every {RELIST:?}"
                     );

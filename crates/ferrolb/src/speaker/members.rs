@@ -84,7 +84,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(metadata: Value, node: Value, ready: &str) -> Pod {
+    fn pod(metadata: &Value, node: &Value, ready: &str) -> Pod {
         let conditions =
             json!([{"type": "PodScheduled", "status": "True"}, {"type": "Ready", "status": ready}]);
         serde_json::from_value(json!({
@@ -97,12 +97,13 @@ mod tests {
 
     #[test]
     fn a_speaker_is_alive_while_its_pod_is_ready_and_stays() {
+        let stays = json!({});
         let leaving = json!({"deletionTimestamp": "2026-01-01T00:00:00Z"});
         for (pod, node) in [
-            (pod(json!({}), json!("node-a"), "True"), Some("node-a")),
-            (pod(json!({}), json!("node-a"), "False"), None),
-            (pod(json!({}), Value::Null, "True"), None),
-            (pod(leaving, json!("node-a"), "True"), None),
+            (pod(&stays, &json!("node-a"), "True"), Some("node-a")),
+            (pod(&stays, &json!("node-a"), "False"), None),
+            (pod(&stays, &Value::Null, "True"), None),
+            (pod(&leaving, &json!("node-a"), "True"), None),
             (Pod::default(), None),
         ] {
             assert_eq!(ready_on(&pod).as_deref(), node, "{pod:?}");

@@ -432,7 +432,7 @@ impl<'a> Session<'a> {
         let Some(service) = self.about.remove(&id) else { return };
         self.statuses.ended(&service);
         match done {
-            Done::Is(object) => self.statuses.observe(object),
+            Done::Is(object) => self.statuses.observe(*object),
             Done::Gone(key) => self.statuses.forget(&key),
             Done::Unknown => {}
         }

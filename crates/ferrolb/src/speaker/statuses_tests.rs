@@ -34,7 +34,7 @@ impl Server {
         Server { statuses, layout, version: 0, objects: BTreeMap::new() }
     }
 
-    fn put(&mut self, key: &Key, labels: BTreeMap<String, String>, status: ServiceL2StatusStatus) {
+    fn put(&mut self, key: &Key, labels: &BTreeMap<String, String>, status: &ServiceL2StatusStatus) {
         self.version += 1;
         let object: ServiceL2Status = serde_json::from_value(json!({
             "metadata": {
@@ -52,13 +52,13 @@ impl Server {
 
     fn by_another(&mut self, name: &str, node: &str) {
         let labels = [(NODE, node), (SERVICE_NAME, "web"), (SERVICE_NAMESPACE, "default")];
-        let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
+        let labels: BTreeMap<_, _> = labels.map(|(key, value)| (key.to_owned(), value.to_owned())).into();
         let status = ServiceL2StatusStatus { node: Some(node.to_owned()), ..Default::default() };
         let namespace = match self.layout {
             StatusLayout::Metallb => NAMESPACE,
             StatusLayout::Service => "default",
         };
-        self.put(&(namespace.to_owned(), name.to_owned()), labels, status);
+        self.put(&(namespace.to_owned(), name.to_owned()), &labels, &status);
     }
 
     /// Takes every step there is, and says which.
@@ -77,12 +77,12 @@ impl Server {
         let known = |server: &Server, key: &Key| server.objects[key].clone();
         match step {
             Step::Create { key, labels } => {
-                self.put(&key, labels, ServiceL2StatusStatus::default());
+                self.put(&key, &labels, &ServiceL2StatusStatus::default());
                 "create"
             }
             Step::SetStatus { key, status } => {
                 let labels = labels_of(&known(self, &key));
-                self.put(&key, labels, status);
+                self.put(&key, &labels, &status);
                 "set"
             }
             Step::Clear { key } => {
@@ -93,12 +93,12 @@ impl Server {
                     service_namespace: status.service_namespace,
                     ..Default::default()
                 };
-                self.put(&key, labels_of(&before), status);
+                self.put(&key, &labels_of(&before), &status);
                 "clear"
             }
             Step::Label { key, labels } => {
                 let status = known(self, &key).status.unwrap();
-                self.put(&key, labels, status);
+                self.put(&key, &labels, &status);
                 "label"
             }
             Step::Delete { key } => {
@@ -175,7 +175,7 @@ fn an_object_of_ours_that_names_another_node_is_made_anew() {
     server.settle(false);
     let (key, object) = server.objects.first_key_value().map(|(key, it)| (key.clone(), it.clone())).unwrap();
     let status = ServiceL2StatusStatus { node: Some("node-x".to_owned()), ..Default::default() };
-    server.put(&key, object.metadata.labels.unwrap(), status);
+    server.put(&key, &object.metadata.labels.unwrap(), &status);
     assert_eq!(server.settle(false), ["delete", "create", "set"]);
 }
 

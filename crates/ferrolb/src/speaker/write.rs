@@ -17,7 +17,7 @@ use crate::watch::Key;
 /// What is known after a step.
 #[derive(Debug)]
 pub(super) enum Done {
-    Is(Object),
+    Is(Box<Object>),
     Gone(Key),
     /// The watch will tell.
     Unknown,
@@ -95,7 +95,7 @@ impl Writer {
     }
 
     fn is(&self, object: ServiceL2Status) -> Done {
-        Object::read(object, self.layout).map_or(Done::Unknown, Done::Is)
+        Object::read(object, self.layout).map_or(Done::Unknown, |object| Done::Is(Box::new(object)))
     }
 
     /// An object beside the Service goes with the Service, another one with this Pod.
