@@ -112,6 +112,11 @@ impl Cluster {
         &self.options
     }
 
+    /// Whether there is a pool that holds all of these addresses.
+    pub fn has_pool_around(&self, addresses: &[IpAddr]) -> bool {
+        self.pool_around(addresses).is_some()
+    }
+
     /// Every node that is known or alive, by name.
     pub fn names(&self) -> impl Iterator<Item = &Name> {
         self.participants.iter().map(|participant| &participant.name)

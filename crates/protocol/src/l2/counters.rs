@@ -30,6 +30,19 @@ impl AddressCounters {
     pub fn conflicts(&self) -> u64 {
         self.conflicts.load(Relaxed)
     }
+
+    pub(super) fn count_answer(&self) {
+        self.requests_received.fetch_add(1, Relaxed);
+        self.responses_sent.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn count_gratuitous(&self, frames: u64) {
+        self.gratuitous_sent.fetch_add(frames, Relaxed);
+    }
+
+    pub(super) fn count_conflict(&self) {
+        self.conflicts.fetch_add(1, Relaxed);
+    }
 }
 
 /// Why something that arrived, or was to be done, came to nothing.

@@ -1,0 +1,74 @@
+//! What is done when somebody else claims or wants an address.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use super::{Event, Output, Phase, Responder};
+use crate::l2::schedule::{Later, Scope};
+use crate::l2::{MacAddress, TIMES};
+
+/// What is remembered of those who would have one address too.
+#[derive(Debug, Default)]
+pub(super) struct Conflicts {
+    claims: Told,
+    wishes: Told,
+    defended: Option<Instant>,
+}
+
+/// Of whom was told last, and when.
+#[derive(Debug, Default)]
+struct Told(Option<(MacAddress, Instant)>);
+
+impl Responder {
+    /// A frame says that `address` is `station`'s. What the address was announced on has been looked at.
+    pub(super) fn claimed_by(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
+        let fellow = self.fellows.contains(&station);
+        let Some(announced) = self.addresses.get_mut(&address) else { return };
+        if !announced.is_ours() {
+            return self.refused(address, interface, station, now);
+        }
+        announced.counters.count_conflict();
+        if announced.conflicts.claims.is_news(station, now) {
+            self.outputs.push_back(Output::Event(Event::Conflict { address, interface, station, fellow }));
+        }
+        let is_due = announced.conflicts.defended.is_none_or(|last| last + TIMES.defence <= now);
+        if !fellow && is_due {
+            announced.conflicts.defended = Some(now);
+            self.schedule.at_once(address, Scope::On(interface));
+            self.send_rounds(now);
+        }
+    }
+
+    /// Somebody asked whether `address`, which is ours, is free.
+    pub(super) fn wanted_by(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
+        let Some(announced) = self.addresses.get_mut(&address) else { return };
+        if announced.conflicts.wishes.is_news(station, now) {
+            self.outputs.push_back(Output::Event(Event::Wanted { address, interface, station }));
+        }
+    }
+
+    /// While it was asked for, somebody else turned out to have it or to ask for it too. What fellow speakers say is
+    /// about to change: it is the election's decision that is being followed here.
+    pub(super) fn refused(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
+        let Some(announced) = self.addresses.get_mut(&address) else { return };
+        if self.fellows.contains(&station) || !matches!(announced.phase, Phase::Asking { .. }) {
+            return;
+        }
+        announced.phase = Phase::Refused;
+        self.schedule.later(address, Later::Round, now + TIMES.retry);
+        self.outputs.push_back(Output::Event(Event::ClaimRefused { address, interface, station }));
+    }
+}
+
+impl Told {
+    fn is_news(&mut self, station: MacAddress, now: Instant) -> bool {
+        let is_news = self.0.is_none_or(|(before, when)| {
+            let pause = if before == station { TIMES.same_news } else { TIMES.other_news };
+            when + pause <= now
+        });
+        if is_news {
+            self.0 = Some((station, now));
+        }
+        is_news
+    }
+}

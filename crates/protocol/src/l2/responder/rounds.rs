@@ -1,0 +1,161 @@
+//! What is sent though nobody asked: announcements, their repetitions and refreshes, and probes before a claim.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::{Duration, Instant};
+
+use super::{Announced, Event, Interface, Output, Phase, Responder};
+use crate::l2::arp::{self, Operation};
+use crate::l2::ndp::{self, Kind, Message};
+use crate::l2::schedule::{Later, Scope, Turn};
+use crate::l2::{Frame, MacAddress, TIMES};
+
+impl Responder {
+    pub(super) fn send_rounds(&mut self, now: Instant) {
+        while let Some(turn) = self.schedule.next(now) {
+            let frames = self.round(turn, now);
+            self.schedule.sent(turn, frames, now);
+        }
+    }
+
+    /// From now on the address is ours. Everybody is told at once, and again for a while.
+    pub(super) fn claim(&mut self, address: IpAddr, now: Instant) {
+        let Some(announced) = self.addresses.get_mut(&address) else { return };
+        if let Phase::Asking { was_refused: true, .. } = announced.phase {
+            self.outputs.push_back(Output::Event(Event::Claimed { address }));
+        }
+        announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
+        self.schedule.at_once(address, Scope::Everywhere);
+        self.schedule.later(address, Later::Round, now + TIMES.round);
+    }
+
+    /// How many frames that were.
+    fn round(&mut self, turn: Turn, now: Instant) -> u32 {
+        let address = turn.address;
+        let Some(announced) = self.addresses.get_mut(&address) else { return 0 };
+        match announced.phase {
+            Phase::Refused => {
+                announced.phase = Phase::Asking { probes: 0, was_refused: true };
+                self.ask(address, now)
+            }
+            Phase::Asking { probes, .. } if probes == TIMES.probes => {
+                self.claim(address, now);
+                0
+            }
+            Phase::Asking { .. } => self.ask(address, now),
+            Phase::Ours { repeat_until } => {
+                if turn.later.is_some() {
+                    self.plan_next(address, repeat_until, now);
+                }
+                self.send_on(address, turn.scope, unasked)
+            }
+        }
+    }
+
+    fn plan_next(&mut self, address: IpAddr, repeat_until: Instant, now: Instant) {
+        let next = now + TIMES.round;
+        if next <= repeat_until {
+            self.schedule.later(address, Later::Round, next);
+        } else if let Some(refresh) = self.refresh {
+            self.schedule.later(address, Later::Refresh, now + self.jitter.about(refresh));
+        }
+    }
+
+    fn ask(&mut self, address: IpAddr, now: Instant) -> u32 {
+        if let Some(Announced { phase: Phase::Asking { probes, .. }, .. }) = self.addresses.get_mut(&address)
+        {
+            *probes += 1;
+        }
+        self.schedule.later(address, Later::Round, now + TIMES.probe);
+        self.send_on(address, Scope::Everywhere, probe)
+    }
+
+    fn send_on<const N: usize>(
+        &mut self,
+        address: IpAddr,
+        scope: Scope,
+        frames: impl Fn(IpAddr, &Interface) -> [Option<Frame>; N],
+    ) -> u32 {
+        let Some(announced) = self.addresses.get(&address) else { return 0 };
+        let mut count = 0;
+        for interface in self.interfaces.values() {
+            let is_in_scope = scope == Scope::Everywhere || scope == Scope::On(interface.index);
+            if !is_in_scope || !announced.is_on(address, interface) {
+                continue;
+            }
+            for frame in frames(address, interface).into_iter().flatten() {
+                self.outputs.push_back(Output::Send { interface: interface.index, frame });
+                count += 1;
+            }
+        }
+        if announced.is_ours() {
+            announced.counters.count_gratuitous(count);
+        }
+        count.try_into().unwrap_or(u32::MAX)
+    }
+}
+
+/// How an address is announced.
+fn unasked(address: IpAddr, interface: &Interface) -> [Option<Frame>; 2] {
+    match address {
+        IpAddr::V4(address) => [Operation::Request, Operation::Reply].map(|operation| {
+            Some(arp::Packet::gratuitous(operation, interface.station, address).frame(MacAddress::BROADCAST))
+        }),
+        IpAddr::V6(address) => [Some(advertise_to_all(address, interface)), None],
+    }
+}
+
+/// To everybody: whoever had something else in mind is wrong.
+pub(super) fn advertise_to_all(address: Ipv6Addr, interface: &Interface) -> Frame {
+    let message = Message {
+        source: interface.link_local.unwrap_or(address),
+        destination: ndp::ALL_NODES,
+        kind: Kind::Advertisement { solicited: false, overrides: true },
+        target: address,
+        station: Some(interface.station),
+    };
+    message.frame(interface.station, MacAddress::of_group(ndp::ALL_NODES))
+}
+
+/// Asks whether somebody has the address (RFC 5227 2.1.1, RFC 4862 5.4.2).
+fn probe(address: IpAddr, interface: &Interface) -> [Option<Frame>; 1] {
+    let frame = match address {
+        IpAddr::V4(address) => probe_ipv4(address, interface.station),
+        IpAddr::V6(address) => {
+            let group = ndp::solicited_node_group(address);
+            let message = Message {
+                source: Ipv6Addr::UNSPECIFIED,
+                destination: group,
+                kind: Kind::Solicitation,
+                target: address,
+                station: None,
+            };
+            message.frame(interface.station, MacAddress::of_group(group))
+        }
+    };
+    [Some(frame)]
+}
+
+fn probe_ipv4(address: Ipv4Addr, station: MacAddress) -> Frame {
+    arp::Packet::probe(station, address).frame(MacAddress::BROADCAST)
+}
+
+/// Numbers that look random and are the same for the same seed (SplitMix64).
+#[derive(Debug)]
+pub(super) struct Jitter(u64);
+
+impl Jitter {
+    pub(super) fn new(seed: u64) -> Jitter {
+        Jitter(seed)
+    }
+
+    /// Between four and six fifths of it.
+    fn about(&mut self, time: Duration) -> Duration {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let permille = 800 + (mixed % 401) as u32;
+        time / 1000 * permille
+    }
+}
