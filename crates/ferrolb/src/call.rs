@@ -118,6 +118,11 @@ pub(crate) async fn patch<T: DeserializeOwned>(
     call(client, Method::PATCH, path, content_type, body.to_string().into_bytes()).await
 }
 
+/// What the server answers with depends on the kind, and is not read.
+pub(crate) async fn delete(client: &Client, path: &str) -> Result<(), Failure> {
+    call::<serde::de::IgnoredAny>(client, Method::DELETE, path, JSON, Vec::new()).await.map(drop)
+}
+
 async fn call<T: DeserializeOwned>(
     client: &Client,
     method: Method,

@@ -6,6 +6,7 @@
 mod backoff;
 mod call;
 pub mod cli;
+mod component_metrics;
 mod configuration_state;
 pub mod controller;
 pub mod embedded;
@@ -13,7 +14,10 @@ mod events;
 pub mod layer2;
 mod logging;
 mod netlink;
+mod pace;
+mod pod;
 pub mod serving;
+pub mod speaker;
 pub mod standalone;
 mod sys;
 mod watch;

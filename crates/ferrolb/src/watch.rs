@@ -3,7 +3,7 @@
 //!
 //! Whoever watches says what it reads of an object. The rest is dropped on arrival.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::time::Duration;
 
@@ -33,8 +33,60 @@ pub(crate) enum Change<T> {
     Complete,
 }
 
+impl<T> Change<T> {
+    pub(crate) fn map<U>(self, other: impl FnOnce(T) -> U) -> Change<U> {
+        match self {
+            Change::Is { key, value, is_listed } => Change::Is { key, value: other(value), is_listed },
+            Change::Gone(key) => Change::Gone(key),
+            Change::Complete => Change::Complete,
+        }
+    }
+}
+
+/// The objects of one kind, as last told.
+#[derive(Debug)]
+pub(crate) struct Known<T> {
+    pub(crate) values: BTreeMap<Key, T>,
+    is_complete: bool,
+}
+
+impl<T> Default for Known<T> {
+    fn default() -> Known<T> {
+        Known { values: BTreeMap::new(), is_complete: false }
+    }
+}
+
+impl<T> Known<T> {
+    pub(crate) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    pub(crate) fn cloned(&self) -> Vec<T>
+    where
+        T: Clone,
+    {
+        self.values.values().cloned().collect()
+    }
+
+    /// Whether something is different now, as far as `read` tells.
+    pub(crate) fn take<R: PartialEq>(&mut self, change: Change<T>, read: impl Fn(&T) -> R) -> bool {
+        match change {
+            Change::Is { key, value, .. } => {
+                let before = self.values.get(&key).map(&read);
+                let is_different = before != Some(read(&value));
+                self.values.insert(key, value);
+                is_different
+            }
+            Change::Gone(key) => self.values.remove(&key).is_some(),
+            Change::Complete => !std::mem::replace(&mut self.is_complete, true),
+        }
+    }
+}
+
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
+/// What may only be listed is listed so often.
+const RELIST: Duration = Duration::from_secs(15);
 /// A watch is begun anew after this, so that a connection which nobody told us has ended is noticed.
 const WATCH_SECS: u32 = 120;
 
@@ -70,10 +122,11 @@ pub(crate) async fn follow<K, T, M>(
 {
     let what = K::plural(&K::DynamicType::default()).into_owned();
     let config = config.timeout(WATCH_SECS);
-    let mut events = std::pin::pin!(watcher::watcher(api, config).backoff(Retry::default()));
+    let begin = || Box::pin(watcher::watcher(api.clone(), config.clone()).backoff(Retry::default()));
+    let mut events = begin();
     let mut known = BTreeSet::new();
     let mut listed = BTreeSet::new();
-    let mut is_failing = false;
+    let (mut is_failing, mut is_only_listed) = (false, false);
     while let Some(event) = events.next().await {
         let changes = match event {
             Ok(event) => {
@@ -81,6 +134,16 @@ pub(crate) async fn follow<K, T, M>(
                     tracing::info!("{what} are watched again");
                 }
                 changes(event, &read, &mut known, &mut listed)
+            }
+            Err(error) if is_forbidden(&error) => {
+                if !std::mem::replace(&mut is_only_listed, true) {
+                    tracing::info!(
+                        "{what} may be listed and not watched, so they are listed every {RELIST:?}"
+                    );
+                }
+                tokio::time::sleep(RELIST).await;
+                events = begin();
+                continue;
             }
             Err(error) => {
                 if !std::mem::replace(&mut is_failing, true) {
@@ -95,6 +158,16 @@ pub(crate) async fn follow<K, T, M>(
             }
         }
     }
+}
+
+/// Whether watching is not allowed, though listing is.
+fn is_forbidden(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status,
+        watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    status.code == 403
 }
 
 fn changes<K: Resource, T>(

@@ -1,21 +1,14 @@
 //! `ferrolb controller`: the flags and variables that manifests pass, and what becomes of each.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-
-use anyhow::Context;
-use axum::Router;
 use clap::{ArgAction, Args};
-use kube::{Client, Config};
-use tokio::net::TcpListener;
-use tokio::sync::watch;
-use tokio::task::JoinSet;
+use kube::Client;
 
+use super::component::{self, Servers};
 use super::{ending, exit, go_flags};
 use crate::controller::{Controller, Options};
 use crate::logging;
 use crate::serving::probes::{self, Check};
-use crate::serving::{self, Identity, TlsOptions, metrics};
+use crate::serving::{self, TlsOptions, metrics};
 use crate::webhook::{self, Webhook};
 
 #[derive(Debug, Args)]
@@ -82,25 +75,15 @@ pub(super) struct ControllerArgs {
 }
 
 const WEBHOOK_PORT: u16 = 9443;
-const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 pub(super) fn run(args: &ControllerArgs) -> anyhow::Result<u8> {
-    let Some(level) = logging::level(&args.log_level) else {
-        eprintln!("error: --log-level {:?} is none of all, debug, info, warn, error, none", args.log_level);
-        return Ok(exit::INVALID);
-    };
+    let Some(level) = component::level(&args.log_level) else { return Ok(exit::INVALID) };
     if !["enabled", "disabled", "onlywebhook"].contains(&args.webhook_mode.as_str()) {
         eprintln!("error: --webhook-mode {:?} is none of enabled, disabled, onlywebhook", args.webhook_mode);
         return Ok(exit::INVALID);
     }
     let (suites, curves) = (&args.tls_cipher_suites, &args.tls_curve_preferences);
-    let tls = match TlsOptions::parse(suites, curves, &args.tls_min_version) {
-        Ok(tls) => tls,
-        Err(error) => {
-            eprintln!("error: {error}");
-            return Ok(exit::INVALID);
-        }
-    };
+    let Some(tls) = component::tls(suites, curves, &args.tls_min_version) else { return Ok(exit::INVALID) };
     logging::start(level);
     for notice in tls.notices() {
         tracing::warn!("{notice}");
@@ -114,12 +97,7 @@ pub(super) fn run(args: &ControllerArgs) -> anyhow::Result<u8> {
 
 fn options(args: &ControllerArgs) -> anyhow::Result<Options> {
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
-    let namespace = match given(&args.namespace) {
-        Some(namespace) => namespace,
-        None => std::fs::read_to_string(SERVICE_ACCOUNT_NAMESPACE)
-            .map(|text| text.trim().to_owned())
-            .context("no --namespace, no METALLB_NAMESPACE, and no service account to tell it")?,
-    };
+    let namespace = component::namespace(&args.namespace)?;
     Ok(Options {
         namespace,
         load_balancer_class: given(&args.lb_class),
@@ -151,87 +129,26 @@ fn tell_what_is_different(args: &ControllerArgs) {
 
 async fn serve(args: &ControllerArgs, tls: TlsOptions, options: Options) -> anyhow::Result<()> {
     let stop = ending::told()?;
-    let mut config = Config::infer().await.context("neither a kubeconfig nor a service account")?;
-    // Whoever writes decides when to try again.
-    config.default_retry = false;
-    // Fields are owned by what it begins with, which is what the controller of MetalLB begins with.
-    let agent = concat!("controller/", env!("CARGO_PKG_VERSION"), " (ferrolb)");
-    config.headers.push((http::header::USER_AGENT, http::HeaderValue::from_static(agent)));
-    let client = Client::try_from(config)?;
+    let client = component::client(None, "controller").await?;
     let webhook = webhook(args, &tls, &options.namespace, &client).await?;
     let controller = Controller::new(client.clone(), options);
     let progress = controller.progress();
     let ready = vec![Check { name: "readyz", is_met: progress.is_ready }];
 
-    // All of them end when the channel says so, or is gone.
-    let (stopping, stopped) = watch::channel(());
-    let mut servers: JoinSet<anyhow::Result<()>> = JoinSet::new();
+    let mut servers = Servers::new();
     if args.health_probe_port > 0 {
-        let listener = listen(args.health_probe_port, "--health-probe-port").await?;
-        let (router, stop) = (probes::router(ready), told(&stopped));
-        servers.spawn(async move {
-            serving::serve_plain(listener, router, stop).await;
-            Ok(())
-        });
+        let address = (serving::everywhere(), args.health_probe_port).into();
+        servers.serve_probes(address, "--health-probe-port", probes::router(ready)).await?;
     }
     if args.port > 0 {
-        let listener = listen(args.port, "--port").await?;
         let router = metrics::router(progress.metrics.registry().clone(), client);
-        servers.spawn(serve_metrics(
-            args.metrics_cert_dir.clone().into(),
-            listener,
-            router,
-            tls,
-            told(&stopped),
-        ));
+        servers.serve_metrics(args.port, &args.metrics_cert_dir, router, tls).await?;
     }
     if let Some(webhook) = webhook {
-        servers.spawn(webhook.run(told(&stopped)));
+        let stop = servers.stop();
+        servers.spawn(webhook.run(stop));
     }
-    drop(stopped);
-
-    tokio::select! {
-        ended = controller.run(stop) => ended?,
-        Some(ended) = servers.join_next() => {
-            ended??;
-            anyhow::bail!("a server has ended by itself");
-        }
-    }
-    drop(stopping);
-    while let Some(ended) = servers.join_next().await {
-        ended??;
-    }
-    Ok(())
-}
-
-/// Ends when the other end of the channel is gone.
-fn told(stopped: &watch::Receiver<()>) -> impl Future<Output = ()> + use<> {
-    let mut stopped = stopped.clone();
-    async move { while stopped.changed().await.is_ok() {} }
-}
-
-async fn listen(port: u16, flag: &str) -> anyhow::Result<TcpListener> {
-    let address = SocketAddr::from((serving::everywhere(), port));
-    TcpListener::bind(address).await.with_context(|| format!("{flag}: {address}"))
-}
-
-async fn serve_metrics(
-    directory: PathBuf,
-    listener: TcpListener,
-    router: Router,
-    tls: TlsOptions,
-    stop: impl Future<Output = ()>,
-) -> anyhow::Result<()> {
-    if directory.as_os_str().is_empty() {
-        let identity = Identity::self_signed()?;
-        return Ok(serving::serve_tls(listener, &tls, &identity, false, router, stop).await?);
-    }
-    let identity = Identity::from_directory(&directory)
-        .with_context(|| format!("--metrics-cert-dir: {}", directory.display()))?;
-    tokio::select! {
-        served = serving::serve_tls(listener, &tls, &identity, false, router, stop) => Ok(served?),
-        () = identity.follow_directory(&directory) => anyhow::bail!("nobody reads the certificates of metrics"),
-    }
+    servers.beside(controller.run(stop)).await
 }
 
 async fn webhook(

@@ -2,6 +2,7 @@
 
 mod admit;
 mod apiserver;
+mod component;
 mod controller;
 mod convert;
 pub mod documents;
@@ -12,6 +13,8 @@ mod kinds;
 mod manifests;
 mod output;
 mod plan;
+mod speaker;
+mod speaker_files;
 mod standalone;
 mod validate;
 mod yaml;
@@ -98,6 +101,15 @@ enum Command {
         Exit codes: 0 ended, 1 a flag has no such value, 2 it could not begin."
     )]
     Controller(Box<controller::ControllerArgs>),
+    /// Answer for the addresses that this node is elected for, by ARP and neighbour discovery
+    #[command(
+        after_help = "Run as a Pod of a DaemonSet, on the host's network, with the capability NET_RAW: `deploy/` has the \
+        manifests, and those of MetalLB do as well.\n\
+        On a host without a cluster:\n  \
+        ferrolb speaker --kubeconfig FILE --node-name $(hostname) --namespace metallb-system --register-node\n\n\
+        SIGTERM and SIGINT end it. Exit codes: 0 ended, 1 a flag has no such value or it could not begin."
+    )]
+    Speaker(Box<speaker::SpeakerArgs>),
     /// Give addresses without a cluster: an API server and the controller in this process
     #[command(after_help = "Examples:\n  \
         ferrolb standalone --data-dir /var/lib/ferrolb\n  \
@@ -173,6 +185,7 @@ pub fn run() -> ExitCode {
         Command::Convert(args) => convert::run(&args),
         Command::Crds(args) => crds(&args),
         Command::Controller(args) => controller::run(&args),
+        Command::Speaker(args) => speaker::run(&args),
         Command::Standalone(args) => standalone::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),

@@ -7,7 +7,7 @@ use api::parse::{Objects, Problem, Role, View, parse};
 use plan::config::Pool;
 use plan::snapshot::Namespace;
 
-use crate::watch::{Change, Key};
+use crate::watch::Known;
 
 #[derive(Debug)]
 pub(super) struct Configuration {
@@ -57,7 +57,7 @@ impl Configuration {
     }
 
     fn is_complete(&self) -> bool {
-        self.pools.is_complete && self.communities.is_complete && self.namespaces.is_complete
+        self.pools.is_complete() && self.communities.is_complete() && self.namespaces.is_complete()
     }
 
     /// Nothing while it is incomplete, or if nothing has changed since the last time.
@@ -66,9 +66,9 @@ impl Configuration {
             return None;
         }
         let objects = Objects {
-            pools: self.pools.values.values().cloned().collect(),
-            communities: self.communities.values.values().cloned().collect(),
-            namespaces: self.namespaces.values.values().cloned().collect(),
+            pools: self.pools.cloned(),
+            communities: self.communities.cloned(),
+            namespaces: self.namespaces.cloned(),
             ..Objects::default()
         };
         let parsed = parse(objects, &self.view);
@@ -83,34 +83,5 @@ impl Configuration {
                 Read::New(config.pools)
             }
         })
-    }
-}
-
-/// The objects of one kind.
-#[derive(Debug)]
-pub(super) struct Known<T> {
-    pub(super) values: BTreeMap<Key, T>,
-    is_complete: bool,
-}
-
-impl<T> Default for Known<T> {
-    fn default() -> Known<T> {
-        Known { values: BTreeMap::new(), is_complete: false }
-    }
-}
-
-impl<T> Known<T> {
-    /// Whether something is different now, as far as `read` tells.
-    pub(super) fn take<R: PartialEq>(&mut self, change: Change<T>, read: impl Fn(&T) -> R) -> bool {
-        match change {
-            Change::Is { key, value, .. } => {
-                let before = self.values.get(&key).map(&read);
-                let is_different = before != Some(read(&value));
-                self.values.insert(key, value);
-                is_different
-            }
-            Change::Gone(key) => self.values.remove(&key).is_some(),
-            Change::Complete => !std::mem::replace(&mut self.is_complete, true),
-        }
     }
 }

@@ -6,16 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use plan::allocate::Counters;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{IntCounter, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{IntGaugeVec, Opts, Registry};
 use tokio::sync::watch;
+
+use crate::component_metrics::{ComponentMetrics, register};
 
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    updates: IntCounter,
-    update_errors: IntCounter,
-    config_loaded: IntGauge,
-    config_stale: IntGauge,
+    pub(super) of_component: ComponentMetrics,
     pools: Pools,
 }
 
@@ -40,33 +39,9 @@ const POOL_GAUGES: [(&str, &str, Value); 6] = [
 impl Metrics {
     pub(super) fn new() -> Metrics {
         let registry = Registry::new();
-        let counter = |name: &str, help: &str| {
-            let counter = IntCounter::new(format!("metallb_k8s_client_{name}"), help);
-            register(&registry, counter)
-        };
-        let gauge = |name: &str, help: &str| {
-            let gauge = IntGauge::new(format!("metallb_k8s_client_{name}"), help);
-            register(&registry, gauge)
-        };
         let pools = Pools::default();
         register(&registry, Ok(pools.clone()));
-        Metrics {
-            updates: counter("updates_total", "Number of k8s object updates that have been processed."),
-            update_errors: counter(
-                "update_errors_total",
-                "Number of k8s object updates that failed for some reason.",
-            ),
-            config_loaded: gauge(
-                "config_loaded_bool",
-                "1 if the MetalLB configuration was successfully loaded at least once.",
-            ),
-            config_stale: gauge(
-                "config_stale_bool",
-                "1 if running on a stale configuration, because the latest config failed to load.",
-            ),
-            pools,
-            registry,
-        }
+        Metrics { of_component: ComponentMetrics::new(&registry), pools, registry }
     }
 
     pub fn registry(&self) -> &Registry {
@@ -76,29 +51,6 @@ impl Metrics {
     pub(super) fn show(&self, counters: CountersReceiver) {
         *self.pools.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(counters);
     }
-
-    pub(super) fn updated(&self) {
-        self.updates.inc();
-    }
-
-    pub(super) fn failed(&self) {
-        self.update_errors.inc();
-    }
-
-    pub(super) fn configuration_is_loaded(&self) {
-        self.config_loaded.set(1);
-    }
-
-    pub(super) fn configuration_is_stale(&self, is_stale: bool) {
-        self.config_stale.set(is_stale.into());
-    }
-}
-
-/// Names and help are constants above, so that neither making nor registering can fail.
-fn register<C: Collector + Clone + 'static>(registry: &Registry, made: prometheus::Result<C>) -> C {
-    let collector = made.expect("the name of a metric is well-formed");
-    registry.register(Box::new(collector.clone())).expect("each metric is registered once");
-    collector
 }
 
 fn gauges() -> [(IntGaugeVec, Value); 6] {

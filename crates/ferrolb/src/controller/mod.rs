@@ -4,7 +4,7 @@
 //! writes at the [`Pace`] that the API server bears, and comes back as facts. Nothing is decided before all there is
 //! was seen, and nothing is written by a controller that may not be the only one.
 //!
-//! * `session` is that loop, `ledger` and `pace` its two machines without a clock or network.
+//! * `session` is that loop, `ledger` and the crate's `pace` its two machines without a clock or network.
 //! * `configuration` reads pools, `service` is a Service as it is read and written back, `write` one PUT.
 //! * `leader` says who of several controllers decides.
 //! * `reservations` keeps addresses for Services that are gone.
@@ -16,7 +16,6 @@ mod ledger;
 mod memberlist;
 mod metrics;
 mod options;
-mod pace;
 mod pool_status;
 mod reservations;
 mod service;
@@ -26,20 +25,17 @@ mod write;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use anyhow::Context;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
 use plan::allocate;
 use plan::config::Pool;
-use serde_json::Value;
 use tokio::sync::watch;
 
 pub use metrics::Metrics;
 pub use options::Options;
 
-use crate::call;
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
+use crate::pod;
 use leader::{Election, Leadership};
 use session::Session;
 
@@ -79,7 +75,10 @@ impl Controller {
 
     /// Runs until told to stop. An error means that it could not begin.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let owner = self.owner().await?;
+        let owner = match &self.options.pod_name {
+            Some(name) => Some(pod::owner(&self.client, &self.options.namespace, name).await?),
+            None => None,
+        };
         let pod_uid = owner.as_ref().map(|owner| owner.uid.clone());
         let (verdict, verdicts) = watch::channel(None);
         let component = Component {
@@ -160,19 +159,6 @@ impl Controller {
             identity: format!("{}{random:016x}", pod.as_deref().unwrap_or("controller_")),
             pod,
         })
-    }
-
-    /// The Pod that this runs in, which what it makes goes with.
-    async fn owner(&self) -> anyhow::Result<Option<OwnerReference>> {
-        let Some(name) = &self.options.pod_name else { return Ok(None) };
-        let namespace = &self.options.namespace;
-        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}");
-        let pod: Value = call::get(&self.client, &path)
-            .await
-            .with_context(|| format!("reading the own Pod {namespace}/{name}"))?;
-        let uid = pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
-        let (api_version, kind) = ("v1".to_owned(), "Pod".to_owned());
-        Ok(Some(OwnerReference { api_version, kind, name: name.clone(), uid, ..OwnerReference::default() }))
     }
 
     fn allocation(&self) -> allocate::Options {

@@ -21,13 +21,13 @@ use super::configuration::{Configuration, Read};
 use super::leader::Leadership;
 use super::ledger::{Ledger, Said, Task, Written};
 use super::metrics::Metrics;
-use super::pace::{Outcome, Pace};
 use super::pool_status::{self, PoolNews};
 use super::reservations::{self, Reservations};
 use super::service::{Seen, Whole};
 use super::{Controller, write};
 use crate::configuration_state::Verdict;
 use crate::events::{About, News, Recorder};
+use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, follow};
 
 /// Changes that wait to be looked at, and how many are looked at together.
@@ -185,7 +185,7 @@ impl<'a> Session<'a> {
     }
 
     fn take_service(&mut self, change: Change<Seen>) {
-        self.metrics.updated();
+        self.metrics.of_component.updated();
         match change {
             Change::Is { value, is_listed, .. } => {
                 let key = value.service.key.clone();
@@ -245,14 +245,14 @@ impl<'a> Session<'a> {
     }
 
     fn configure(&mut self, read: Read) {
-        self.metrics.updated();
+        self.metrics.of_component.updated();
         match read {
             Read::Refused(problems) => {
                 for problem in &problems {
                     tracing::error!("the configuration is not used: {problem}");
                 }
                 let first = problems.first().map(ToString::to_string).unwrap_or_default();
-                self.metrics.configuration_is_stale(true);
+                self.metrics.of_component.configuration_is_stale(true);
                 self.tell_verdict(Verdict::Refused(first));
                 let last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(pools) = last_good.filter(|_| !self.configuration.is_in_use()) {
@@ -261,15 +261,15 @@ impl<'a> Session<'a> {
                 }
             }
             Read::Same => {
-                self.metrics.configuration_is_stale(false);
+                self.metrics.of_component.configuration_is_stale(false);
                 self.tell_verdict(Verdict::Reconciled);
             }
             Read::New(pools) => {
                 tracing::info!(pools = pools.len(), "the configuration is in use");
                 *self.last_good.lock().unwrap_or_else(PoisonError::into_inner) = Some(pools.clone());
                 self.ledger.set_pools(pools);
-                self.metrics.configuration_is_loaded();
-                self.metrics.configuration_is_stale(false);
+                self.metrics.of_component.configuration_is_loaded();
+                self.metrics.of_component.configuration_is_stale(false);
                 self.tell_verdict(Verdict::Reconciled);
             }
         }
@@ -297,7 +297,7 @@ impl<'a> Session<'a> {
             tracing::info!(service = %task.key, pool, addresses = addresses.join(","), "the status is written");
         }
         if outcome != Outcome::Fine {
-            self.metrics.failed();
+            self.metrics.of_component.failed();
         }
         self.pace.ended(&task.key, outcome, Instant::now());
         if let Some(said) = self.ledger.written(&task, written) {

@@ -8,9 +8,9 @@ use plan::snapshot::ServiceKey;
 
 use super::leader::Leadership;
 use super::ledger::{Task, Written};
-use super::pace::Outcome;
 use super::service::{Seen, Whole};
-use crate::call::{self, Failure};
+use crate::call;
+use crate::pace::Outcome;
 
 pub(super) async fn write(client: Client, task: Task, leadership: Leadership) -> (Written, Outcome) {
     let path = path(&task.key);
@@ -32,7 +32,7 @@ pub(super) async fn write(client: Client, task: Task, leadership: Leadership) ->
         Err(failure) if failure.is(StatusCode::NOT_FOUND) => (Written::Gone, Outcome::Fine),
         Err(failure) => {
             tracing::warn!(service = %task.key, error = %failure, "the status is not written yet");
-            (Written::Failed, outcome(&failure))
+            (Written::Failed, Outcome::from(&failure))
         }
     }
 }
@@ -43,12 +43,4 @@ fn seen(object: Whole) -> Option<Arc<Seen>> {
 
 fn path(key: &ServiceKey) -> String {
     format!("/api/v1/namespaces/{}/services/{}", key.namespace, key.name)
-}
-
-fn outcome(failure: &Failure) -> Outcome {
-    if failure.is_of_server() {
-        Outcome::ServerTrouble { retry_after: failure.retry_after }
-    } else {
-        Outcome::ServiceTrouble
-    }
 }

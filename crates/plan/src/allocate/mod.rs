@@ -32,8 +32,8 @@ use std::collections::BTreeMap;
 pub use allocator::{Allocator, Counters, Options};
 pub use decision::{Decision, Event, EventType, Write};
 pub use error::{AllocationError, FamilyError, Refusal, RequestError};
-pub(crate) use request::declares_sharing;
 pub use request::{Families, POOL_ANNOTATION, sharing_of};
+pub(crate) use request::{SHARING_ANNOTATIONS, declares_sharing};
 pub use reservation::Reservation;
 
 use crate::config::Pool;

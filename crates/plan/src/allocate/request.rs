@@ -38,6 +38,9 @@ impl Annotation {
     }
 }
 
+/// All that `declares_sharing` looks at.
+pub(crate) const SHARING_ANNOTATIONS: [&str; 2] = [SHARING.key, SHARING.deprecated_key];
+
 /// Whether a Service declares that it shares its addresses, be it without a key to share them under.
 pub(crate) fn declares_sharing(service: &Service) -> bool {
     let Annotation { key, deprecated_key } = SHARING;

@@ -24,6 +24,9 @@ use crate::range::parse_address;
 use crate::snapshot::{Service, ServiceType, Serving};
 use layer2::Election;
 
+/// The annotations of a Service that are looked at here.
+pub const READ_ANNOTATIONS: [&str; 2] = crate::allocate::SHARING_ANNOTATIONS;
+
 /// Of a node, or of a resource; shared, because a thousand decisions hold the same few.
 pub type Name = Arc<str>;
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use plan::snapshot::ServiceKey;
 
 use crate::backoff::delay;
+use crate::call::Failure;
 
 /// Writes on the way at once.
 const AT_ONCE: usize = 48;
@@ -18,7 +19,7 @@ const SERVER_DELAY_MAX: Duration = Duration::from_secs(5);
 
 /// What a write tells about the server and the Service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Fine,
     /// The server said no to this Service.
     ServiceTrouble,
@@ -28,8 +29,18 @@ pub(super) enum Outcome {
     },
 }
 
+impl From<&Failure> for Outcome {
+    fn from(failure: &Failure) -> Outcome {
+        if failure.is_of_server() {
+            Outcome::ServerTrouble { retry_after: failure.retry_after }
+        } else {
+            Outcome::ServiceTrouble
+        }
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(crate) struct Pace {
     in_flight: usize,
     /// In a row. While there are any, one write at a time finds out whether the server is back.
     server_failures: u32,
@@ -39,17 +50,17 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn may_begin(&self, now: Instant) -> bool {
+    pub(crate) fn may_begin(&self, now: Instant) -> bool {
         let at_once = if self.server_failures > 0 { 1 } else { AT_ONCE };
         self.in_flight < at_once && self.paused_until.is_none_or(|until| until <= now)
     }
 
-    pub(super) fn begun(&mut self) {
+    pub(crate) fn begun(&mut self) {
         self.in_flight += 1;
     }
 
     /// Whether the Service is held back, and comes again from [`due`](Pace::due).
-    pub(super) fn ended(&mut self, key: &ServiceKey, outcome: Outcome, now: Instant) -> bool {
+    pub(crate) fn ended(&mut self, key: &ServiceKey, outcome: Outcome, now: Instant) -> bool {
         self.in_flight -= 1;
         let until = match outcome {
             Outcome::Fine => {
@@ -77,7 +88,7 @@ impl Pace {
     }
 
     /// Those that may be written again.
-    pub(super) fn due(&mut self, now: Instant) -> Vec<ServiceKey> {
+    pub(crate) fn due(&mut self, now: Instant) -> Vec<ServiceKey> {
         let mut due = Vec::new();
         while let Some(Reverse((until, _))) = self.held_back.peek()
             && *until <= now
@@ -88,7 +99,7 @@ impl Pace {
     }
 
     /// When to look again, if nothing happens before.
-    pub(super) fn deadline(&self, has_ready: bool) -> Option<Instant> {
+    pub(crate) fn deadline(&self, has_ready: bool) -> Option<Instant> {
         let held_back = self.held_back.peek().map(|Reverse((until, _))| *until);
         let paused = self.paused_until.filter(|_| has_ready);
         [held_back, paused].into_iter().flatten().min()

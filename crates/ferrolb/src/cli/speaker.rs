@@ -1,0 +1,289 @@
+//! `ferrolb speaker`: the flags, variables and files that manifests pass, and what becomes of each.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context;
+use api::duration::GoDuration;
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::component::{self, Servers};
+use super::speaker_files::{self as files, EXCLUDED, MEMBERLIST};
+use super::{ending, exit, go_flags};
+use crate::layer2;
+use crate::logging;
+use crate::serving::probes::{self, Check};
+use crate::serving::{TlsOptions, metrics};
+use crate::speaker::{Members, Options, Speaker, StatusLayout};
+
+#[derive(Debug, Args)]
+pub(super) struct SpeakerArgs {
+    /// The node that it runs on
+    #[arg(long, env = "METALLB_NODE_NAME", default_value = "", hide_default_value = true)]
+    node_name: String,
+    /// Its own Pod
+    #[arg(long, env = "METALLB_POD_NAME", default_value = "", hide_default_value = true)]
+    pod_name: String,
+    /// The namespace that it runs in and reads its resources from; that of its service account if not given
+    #[arg(long, env = "METALLB_NAMESPACE", default_value = "", hide_default_value = true)]
+    namespace: String,
+    /// Accepted, and of no effect
+    #[arg(long, env = "METALLB_HOST", default_value = "", hide_default_value = true)]
+    host: String,
+    /// Serve metrics by HTTPS on this port of all addresses; 0 serves none
+    #[arg(long, default_value_t = 9120)]
+    port: u16,
+    /// Serve probes on this port of 127.0.0.1; 0 serves none
+    #[arg(long, default_value_t = 17472)]
+    health_probe_port: u16,
+    /// Accepted, and of no effect
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pprof_bind_address: String,
+    /// all, debug, info, warn, error or none
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// Handle only Services of this load-balancer class, instead of those without one
+    #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
+    lb_class: String,
+    /// Announce from nodes with the label node.kubernetes.io/exclude-from-external-load-balancers too
+    #[arg(long, action = ArgAction::Set, value_parser = go_flags::switch, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false")]
+    ignore_exclude_lb: bool,
+    /// Accepted, and of no effect: there is nothing to wait for
+    #[arg(
+        long,
+        value_name = "MILLISECONDS",
+        env = "METALLB_BGP_DEBOUNCE_TIMEOUT",
+        default_value = "3000",
+        hide_default_value = true
+    )]
+    bgp_debounce_timeout: String,
+    /// The own address for members; with --ml-labels, members are watched over
+    #[arg(long, env = "METALLB_ML_BIND_ADDR", default_value = "", hide_default_value = true)]
+    ml_bindaddr: String,
+    /// Accepted, and of no effect yet
+    #[arg(long, env = "METALLB_ML_BIND_PORT", default_value = "", hide_default_value = true)]
+    ml_bindport: String,
+    /// The labels of the speakers' Pods
+    #[arg(long, env = "METALLB_ML_LABELS", default_value = "", hide_default_value = true)]
+    ml_labels: String,
+    /// The folder with the file secretkey
+    #[arg(long, env = "METALLB_ML_SECRET_KEY_PATH", default_value = "", hide_default_value = true)]
+    ml_secret_key_path: String,
+    /// Accepted, and of no effect yet
+    #[arg(long, action = ArgAction::Set, value_parser = go_flags::switch, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false")]
+    ml_wan_config: bool,
+    /// Accepted, and of no effect: nothing is handed to another program
+    #[arg(long, env = "FRRK8S_NAMESPACE", default_value = "", hide_default_value = true)]
+    frrk8s_namespace: String,
+    /// Do not read the Secrets of peers
+    #[arg(long, action = ArgAction::Set, value_parser = go_flags::switch, num_args = 0..=1, require_equals = true,
+        default_missing_value = "true", default_value = "false")]
+    frrk8s_secret_passthrough: bool,
+    /// The oldest TLS that is spoken: VersionTLS12 or VersionTLS13
+    #[arg(long, default_value = "VersionTLS13")]
+    tls_min_version: String,
+    /// Cipher suites of TLS 1.2, by name, with commas between them
+    #[arg(long, default_value = "", hide_default_value = true)]
+    tls_cipher_suites: String,
+    /// Key exchange groups, by number, with commas between them
+    #[arg(long, default_value = "", hide_default_value = true)]
+    tls_curve_preferences: String,
+    /// Where tls.crt and tls.key for metrics are; a certificate is made if not given
+    #[arg(long, default_value = "", hide_default_value = true)]
+    metrics_cert_dir: String,
+    /// How to reach the cluster; that of KUBECONFIG or of the service account if not given
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    #[command(flatten)]
+    own: OwnArgs,
+}
+
+/// What FerroLB's speaker can be told beyond that of MetalLB, in a cluster and without one.
+#[derive(Debug, Args)]
+pub(super) struct OwnArgs {
+    /// The nodes whose speakers are alive, with commas between them, where there are no Pods to tell
+    #[arg(long, value_name = "NODES", value_delimiter = ',')]
+    speakers: Vec<String>,
+    /// How often an address is announced again without a cause, about; 0 is never
+    #[arg(long, value_name = "DURATION", default_value = "60s")]
+    garp_refresh: String,
+    /// Ask on the wire whether somebody has an address before it is announced for the first time
+    #[arg(long)]
+    probe_before_claim: bool,
+    /// Where it is told who announces a Service: metallb, in FerroLB's namespace; service, beside the Service
+    #[arg(long, value_enum, default_value = "metallb")]
+    status_layout: Layout,
+    /// Make a Node of the own name if there is none, on hosts that no kubelet registers
+    #[arg(long)]
+    register_node: bool,
+    /// The file that says which interfaces are left alone
+    #[arg(long, value_name = "FILE", default_value = EXCLUDED)]
+    exclude_interfaces_file: PathBuf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Layout {
+    Metallb,
+    Service,
+}
+
+impl OwnArgs {
+    /// What is the same for every speaker, in a cluster and without one.
+    pub(super) fn options(&self, namespace: &str, node: &str) -> Options {
+        Options {
+            status_layout: match self.status_layout {
+                Layout::Metallb => StatusLayout::Metallb,
+                Layout::Service => StatusLayout::Service,
+            },
+            registers_node: self.register_node,
+            members: match self.speakers.as_slice() {
+                [] => Members::Everyone,
+                speakers => Members::These(speakers.iter().cloned().collect::<BTreeSet<_>>()),
+            },
+            ..Options::new(namespace, node)
+        }
+    }
+
+    pub(super) fn of_wire(&self) -> anyhow::Result<layer2::Options> {
+        let refresh: GoDuration = self.garp_refresh.parse().context("--garp-refresh")?;
+        let refresh = u64::try_from(refresh.as_nanos()).context("--garp-refresh is negative")?;
+        Ok(layer2::Options {
+            excluded: files::excluded(&self.exclude_interfaces_file)?,
+            refresh: Some(Duration::from_nanos(refresh)).filter(|refresh| !refresh.is_zero()),
+            probe_before_claim: self.probe_before_claim,
+        })
+    }
+}
+
+pub(super) fn run(args: &SpeakerArgs) -> anyhow::Result<u8> {
+    let Some(level) = component::level(&args.log_level) else { return Ok(exit::INVALID) };
+    let (suites, curves) = (&args.tls_cipher_suites, &args.tls_curve_preferences);
+    let Some(tls) = component::tls(suites, curves, &args.tls_min_version) else { return Ok(exit::INVALID) };
+    logging::start(level);
+    for notice in tls.notices() {
+        tracing::warn!("{notice}");
+    }
+    // As upstream's: whatever keeps it from beginning ends it with 1.
+    let started = begin(args, tls);
+    if let Err(error) = &started {
+        tracing::error!("{error:#}");
+        eprintln!("error: {error:#}");
+    }
+    Ok(if started.is_ok() { 0 } else { exit::INVALID })
+}
+
+fn begin(args: &SpeakerArgs, tls: TlsOptions) -> anyhow::Result<()> {
+    check(args)?;
+    let options = options(args)?;
+    let wire = args.own.of_wire()?;
+    tell_what_is_different(args);
+    // What must not wait has threads of its own; everything else is little, and one thread needs less memory than two.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(serve(args, tls, options, wire))
+}
+
+/// What upstream does not begin with.
+fn check(args: &SpeakerArgs) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !args.node_name.is_empty(),
+        "neither --node-name nor METALLB_NODE_NAME says which node this is"
+    );
+    let debounce: Option<u64> = args.bgp_debounce_timeout.parse().ok().filter(|ms| *ms > 0);
+    anyhow::ensure!(
+        debounce.is_some(),
+        "--bgp-debounce-timeout {:?} is no positive number of milliseconds",
+        args.bgp_debounce_timeout
+    );
+    if !args.ml_bindport.is_empty() {
+        let port: Result<u16, _> = args.ml_bindport.parse();
+        port.with_context(|| format!("--ml-bindport {:?}", args.ml_bindport))?;
+    }
+    let bgp_type = std::env::var("METALLB_BGP_TYPE").ok();
+    let is_known = bgp_type.as_deref().is_none_or(|it| ["native", "frr", "frr-k8s"].contains(&it));
+    anyhow::ensure!(is_known, "METALLB_BGP_TYPE {bgp_type:?} is none of native, frr, frr-k8s");
+    if args.frrk8s_secret_passthrough {
+        let is_possible = bgp_type.as_deref() == Some("frr-k8s") && !args.frrk8s_namespace.is_empty();
+        anyhow::ensure!(
+            is_possible,
+            "--frrk8s-secret-passthrough needs METALLB_BGP_TYPE=frr-k8s and --frrk8s-namespace"
+        );
+    }
+    if !args.ml_secret_key_path.is_empty() {
+        let path = Path::new(&args.ml_secret_key_path).join("secretkey");
+        std::fs::read(&path).with_context(|| format!("--ml-secret-key-path: {}", path.display()))?;
+    }
+    files::check_memberlist(Path::new(MEMBERLIST))
+}
+
+fn options(args: &SpeakerArgs) -> anyhow::Result<Options> {
+    let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
+    let namespace = component::namespace(&args.namespace)?;
+    let mut options = args.own.options(&namespace, &args.node_name);
+    let watches_members = !args.ml_labels.is_empty() && !args.ml_bindaddr.is_empty();
+    if watches_members && args.own.speakers.is_empty() {
+        options.members = Members::ReadyPods(args.ml_labels.clone());
+    }
+    Ok(Options {
+        pod_name: given(&args.pod_name),
+        load_balancer_class: given(&args.lb_class),
+        ignore_exclude_label: args.ignore_exclude_lb,
+        secret_passthrough: args.frrk8s_secret_passthrough,
+        ..options
+    })
+}
+
+/// Whoever passes what has no effect here learns what replaces it.
+fn tell_what_is_different(args: &SpeakerArgs) {
+    if !args.pprof_bind_address.is_empty() {
+        tracing::warn!(
+            "--pprof-bind-address has no effect: there are no Go profiles; use perf on the process"
+        );
+    }
+    if !args.host.is_empty() {
+        tracing::warn!("--host and METALLB_HOST have no effect");
+    }
+    for name in ["FRR_CONFIG_FILE", "FRR_RELOADER_PID_FILE", "FRR_LOGGING_LEVEL"] {
+        if std::env::var_os(name).is_some() {
+            tracing::warn!("{name} has no effect: there is no FRR here");
+        }
+    }
+    if let Ok(bgp_type) = std::env::var("METALLB_BGP_TYPE") {
+        tracing::info!(
+            bgp_type,
+            "METALLB_BGP_TYPE has no effect: there is one engine for all configurations"
+        );
+    }
+    if !args.ml_bindaddr.is_empty() && !args.ml_labels.is_empty() {
+        tracing::info!(
+            labels = args.ml_labels,
+            "the speakers that are alive are those whose Pods are ready; --ml-bindport, --ml-wan-config and \
+             {MEMBERLIST} have no effect on that"
+        );
+    }
+}
+
+async fn serve(
+    args: &SpeakerArgs,
+    tls: TlsOptions,
+    options: Options,
+    wire: layer2::Options,
+) -> anyhow::Result<()> {
+    let stop = ending::told()?;
+    let client = component::client(args.kubeconfig.as_deref(), "speaker").await?;
+    let speaker = Speaker::new(client.clone(), options, Box::new(layer2::start(wire)?));
+    let mut servers = Servers::new();
+    if args.health_probe_port > 0 {
+        let address = ([127, 0, 0, 1], args.health_probe_port).into();
+        // As upstream's: whatever the cluster does, this process is all right.
+        let ready = Check { name: "readyz", is_met: tokio::sync::watch::channel(true).1 };
+        servers.serve_probes(address, "--health-probe-port", probes::router(vec![ready])).await?;
+    }
+    if args.port > 0 {
+        let router = metrics::router(speaker.metrics().registry().clone(), client);
+        servers.serve_metrics(args.port, &args.metrics_cert_dir, router, tls).await?;
+    }
+    servers.beside(speaker.run(stop)).await
+}

@@ -1,0 +1,397 @@
+//! What this node announces: what was seen in, what follows from it out, as differences to what was said before.
+//!
+//! It knows no clock and no network, so everything that can happen to a speaker is a test without either.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use plan::Config;
+use plan::announce::{self, Alive, Announcement, Cluster};
+use plan::snapshot::{Node, ServiceKey, Serving};
+use protocol::l2::Interfaces;
+
+use super::read::{Seen, Slice};
+use crate::layer2::{Change, Claim};
+use crate::watch::Key;
+
+pub(super) const LAYER2: &str = "layer2";
+
+#[derive(Debug)]
+pub(super) struct Announcer {
+    node: String,
+    cluster: Cluster,
+    /// Nothing is decided before everything was seen once.
+    has_configuration: bool,
+    has_members: bool,
+    has_all_services: bool,
+    has_all_slices: bool,
+    has_interfaces: bool,
+    services: HashMap<ServiceKey, Known>,
+    /// Which Service a slice is of.
+    slices: HashMap<Key, ServiceKey>,
+    /// Names of the interfaces that there are.
+    interfaces: BTreeSet<String>,
+    dirty: BTreeSet<ServiceKey>,
+    /// Who has an address answered for, and where.
+    wanted: BTreeMap<IpAddr, BTreeMap<ServiceKey, Interfaces>>,
+    /// What was told to be answered for.
+    told: BTreeMap<IpAddr, Interfaces>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    seen: Option<Arc<Seen>>,
+    slices: BTreeMap<String, Serving>,
+    doing: Option<Doing>,
+}
+
+/// What this node does about a Service.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Doing {
+    /// All addresses of the Service, in its order.
+    pub(super) addresses: Vec<IpAddr>,
+    /// Those that are answered for.
+    pub(super) answered: Vec<(IpAddr, Interfaces)>,
+    /// Those for which none of the interfaces is there.
+    pub(super) without_interface: Vec<IpAddr>,
+}
+
+/// What follows from a look at everything that has changed.
+#[derive(Debug, Default)]
+pub(super) struct Effects {
+    pub(super) changes: Vec<Change>,
+    pub(super) news: Vec<News>,
+    pub(super) turned: Vec<Turned>,
+}
+
+/// A Service about which something else is done now than before.
+#[derive(Debug)]
+pub(super) struct Turned {
+    pub(super) service: ServiceKey,
+    pub(super) before: Option<Doing>,
+    pub(super) now: Option<Doing>,
+}
+
+/// Something that the owner of a Service may want to know.
+#[derive(Debug)]
+pub(super) struct News {
+    pub(super) seen: Arc<Seen>,
+    pub(super) is_warning: bool,
+    pub(super) reason: &'static str,
+    pub(super) message: String,
+}
+
+impl Announcer {
+    pub(super) fn new(node: &str, options: announce::Options) -> Announcer {
+        Announcer {
+            node: node.to_owned(),
+            cluster: Cluster::new(Arc::default(), Arc::default(), Alive::Everyone, options),
+            has_configuration: false,
+            has_members: false,
+            has_all_services: false,
+            has_all_slices: false,
+            has_interfaces: false,
+            services: HashMap::new(),
+            slices: HashMap::new(),
+            interfaces: BTreeSet::new(),
+            dirty: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            told: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn observe(&mut self, seen: Seen) {
+        let key = seen.service.key.clone();
+        let known = self.services.entry(key.clone()).or_default();
+        let is_same = known.seen.as_ref().is_some_and(|before| before.service == seen.service);
+        known.seen = Some(Arc::new(seen));
+        if !is_same {
+            self.dirty.insert(key);
+        }
+    }
+
+    pub(super) fn forget(&mut self, key: &ServiceKey) {
+        if let Some(known) = self.services.get_mut(key) {
+            known.seen = None;
+            self.dirty.insert(key.clone());
+        }
+    }
+
+    pub(super) fn observe_slice(&mut self, key: Key, slice: Slice) {
+        if self.slices.get(&key).is_some_and(|before| *before != slice.service) {
+            self.forget_slice(&key);
+        }
+        let known = self.services.entry(slice.service.clone()).or_default();
+        let before = known.slices.insert(key.1.clone(), slice.serving.clone());
+        if before.as_ref() != Some(&slice.serving) {
+            self.dirty.insert(slice.service.clone());
+        }
+        self.slices.insert(key, slice.service);
+    }
+
+    pub(super) fn forget_slice(&mut self, key: &Key) {
+        let Some(service) = self.slices.remove(key) else { return };
+        if let Some(known) = self.services.get_mut(&service) {
+            known.slices.remove(&key.1);
+            self.dirty.insert(service);
+        }
+    }
+
+    pub(super) fn has_all_services(&mut self) {
+        self.has_all_services = true;
+    }
+
+    pub(super) fn has_all_slices(&mut self) {
+        self.has_all_slices = true;
+    }
+
+    /// A Service that is announced and has no pool in this configuration, which cannot be used because of it.
+    pub(super) fn would_lose_its_pool(&self, config: &Arc<Config>) -> Option<&ServiceKey> {
+        let cluster = self.cluster_with(Arc::clone(config));
+        let loses = |known: &Known| {
+            known.doing.as_ref().is_some_and(|doing| !cluster.has_pool_around(&doing.addresses))
+        };
+        self.services.iter().filter(|(_, known)| loses(known)).map(|(key, _)| key).min()
+    }
+
+    pub(super) fn set_config(&mut self, config: Arc<Config>) {
+        if *self.cluster.config() != config || !self.has_configuration {
+            self.has_configuration = true;
+            self.look_again_in(self.cluster_with(config));
+        }
+    }
+
+    /// What is in use, if anything is.
+    pub(super) fn config(&self) -> Option<&Config> {
+        self.has_configuration.then_some(self.cluster.config())
+    }
+
+    pub(super) fn set_nodes(&mut self, nodes: BTreeMap<String, Node>) {
+        if **self.cluster.nodes() != nodes {
+            let (config, options) = (Arc::clone(self.cluster.config()), self.cluster.options().clone());
+            self.look_again_in(Cluster::new(config, Arc::new(nodes), self.cluster.alive().clone(), options));
+        }
+    }
+
+    pub(super) fn set_alive(&mut self, alive: Alive) {
+        self.has_members = true;
+        if *self.cluster.alive() != alive {
+            let (config, nodes) = (Arc::clone(self.cluster.config()), Arc::clone(self.cluster.nodes()));
+            self.look_again_in(Cluster::new(config, nodes, alive, self.cluster.options().clone()));
+        }
+    }
+
+    fn cluster_with(&self, config: Arc<Config>) -> Cluster {
+        let (nodes, alive) = (Arc::clone(self.cluster.nodes()), self.cluster.alive().clone());
+        Cluster::new(config, nodes, alive, self.cluster.options().clone())
+    }
+
+    fn look_again_in(&mut self, cluster: Cluster) {
+        self.cluster = cluster;
+        self.dirty.extend(self.services.keys().cloned());
+    }
+
+    pub(super) fn set_interfaces(&mut self, names: BTreeSet<String>) {
+        self.has_interfaces = true;
+        if self.interfaces == names {
+            return;
+        }
+        self.interfaces = names;
+        let names_some = |doing: &Doing| {
+            !doing.without_interface.is_empty()
+                || doing.answered.iter().any(|(_, interfaces)| *interfaces != Interfaces::All)
+        };
+        let concerned =
+            self.services.iter().filter(|(_, known)| known.doing.as_ref().is_some_and(names_some));
+        self.dirty.extend(concerned.map(|(key, _)| key.clone()));
+    }
+
+    pub(super) fn is_ready(&self) -> bool {
+        self.has_configuration
+            && self.has_members
+            && self.has_all_services
+            && self.has_all_slices
+            && self.has_interfaces
+    }
+
+    /// Decides about all that has changed.
+    pub(super) fn decide(&mut self) -> Effects {
+        let mut effects = Effects::default();
+        if !self.is_ready() {
+            return effects;
+        }
+        let mut touched = BTreeSet::new();
+        for key in std::mem::take(&mut self.dirty) {
+            self.decide_one(&key, &mut touched, &mut effects);
+        }
+        effects.changes = touched.into_iter().filter_map(|address| self.tell(address)).collect();
+        effects
+    }
+
+    fn decide_one(&mut self, key: &ServiceKey, touched: &mut BTreeSet<IpAddr>, effects: &mut Effects) {
+        let Some(known) = self.services.get(key) else { return };
+        let (doing, why_not) = self.judge(known);
+        let before = known.doing.clone();
+        let seen = known.seen.clone();
+        if seen.is_none() && known.slices.is_empty() {
+            self.services.remove(key);
+        } else if let Some(known) = self.services.get_mut(key) {
+            known.doing.clone_from(&doing);
+        }
+        if before == doing {
+            return;
+        }
+        for (address, _) in before.iter().flat_map(|before| &before.answered) {
+            touched.insert(*address);
+            if let Some(services) = self.wanted.get_mut(address) {
+                services.remove(key);
+            }
+        }
+        for (address, interfaces) in doing.iter().flat_map(|doing| &doing.answered) {
+            touched.insert(*address);
+            self.wanted.entry(*address).or_default().insert(key.clone(), interfaces.clone());
+        }
+        match &doing {
+            Some(doing) => {
+                let news = seen.iter().flat_map(|seen| self.news_of(seen, doing, before.as_ref()));
+                effects.news.extend(news);
+                tracing::info!(event = "serviceAnnounced", service = %key, protocol = LAYER2,
+                    ips = ?doing.addresses, "announced");
+            }
+            None => {
+                tracing::info!(event = "serviceWithdrawn", service = %key, protocol = LAYER2, reason = why_not,
+                    "not announced any more");
+            }
+        }
+        effects.turned.push(Turned { service: key.clone(), before, now: doing });
+    }
+
+    /// What is to be done about a Service, or the reason why nothing is.
+    fn judge(&self, known: &Known) -> (Option<Doing>, &'static str) {
+        let Some(seen) = &known.seen else { return (None, "serviceDeleted") };
+        let serving = merged(known.slices.values());
+        let Announcement { addresses, layer2 } =
+            announce::on_node(&self.cluster, &seen.service, &serving, &self.node);
+        let layer2 = match layer2 {
+            Ok(layer2) => layer2,
+            Err(refusal) => return (None, refusal.reason()),
+        };
+        let (answered, without_interface): (Vec<_>, Vec<_>) =
+            layer2.addresses.into_iter().partition(|(_, interfaces)| self.has_some_of(interfaces));
+        let without_interface = without_interface.into_iter().map(|(address, _)| address).collect();
+        (Some(Doing { addresses, answered, without_interface }), "")
+    }
+
+    fn has_some_of(&self, interfaces: &Interfaces) -> bool {
+        match interfaces {
+            Interfaces::All => true,
+            Interfaces::These(names) => !names.is_disjoint(&self.interfaces),
+        }
+    }
+
+    fn news_of(&self, seen: &Arc<Seen>, doing: &Doing, before: Option<&Doing>) -> Vec<News> {
+        let mut news = Vec::new();
+        let lacked = before.map(|before| before.without_interface.as_slice()).unwrap_or_default();
+        for address in doing.without_interface.iter().filter(|address| !lacked.contains(address)) {
+            news.push(News {
+                seen: Arc::clone(seen),
+                is_warning: true,
+                reason: "announceFailed",
+                message: format!(
+                    "the interfaces specified by LB IP {address:?} doesn't exist in assigned node {:?} with protocol {LAYER2:?}",
+                    self.node,
+                    address = address.to_string(),
+                ),
+            });
+        }
+        if before.is_none_or(|before| before.addresses != doing.addresses) {
+            news.push(self.assigned(seen));
+        }
+        news
+    }
+
+    /// That this node announces the Service, as upstream's tools look for it: the newest such event tells the node.
+    fn assigned(&self, seen: &Arc<Seen>) -> News {
+        let message = format!("announcing from node {:?} with protocol {LAYER2:?}", self.node);
+        News { seen: Arc::clone(seen), is_warning: false, reason: "nodeAssigned", message }
+    }
+
+    /// To be said again after another node has claimed the Service and was wrong.
+    pub(super) fn say_again(&self, key: &ServiceKey) -> Option<News> {
+        let known = self.services.get(key)?;
+        known.doing.as_ref()?;
+        known.seen.as_ref().map(|seen| self.assigned(seen))
+    }
+
+    /// Something to be said of every Service that has this address answered for.
+    pub(super) fn about(&self, address: IpAddr) -> Vec<Arc<Seen>> {
+        self.services_of(address).filter_map(|key| self.services.get(key)?.seen.clone()).collect()
+    }
+
+    /// The difference to what was told of an address.
+    fn tell(&mut self, address: IpAddr) -> Option<Change> {
+        if self.wanted.get(&address).is_some_and(BTreeMap::is_empty) {
+            self.wanted.remove(&address);
+        }
+        let interfaces = self
+            .wanted
+            .get(&address)
+            .and_then(|services| services.values().cloned().reduce(Interfaces::union));
+        let Some(interfaces) = interfaces else {
+            return self.told.remove(&address).map(|_| Change::Withdraw { address });
+        };
+        let before = self.told.insert(address, interfaces.clone());
+        (before.as_ref() != Some(&interfaces)).then_some(Change::Announce {
+            address,
+            interfaces,
+            claim: Claim::Fresh,
+        })
+    }
+
+    pub(super) fn services_of(&self, address: IpAddr) -> impl Iterator<Item = &ServiceKey> {
+        self.wanted.get(&address).into_iter().flat_map(BTreeMap::keys)
+    }
+
+    pub(super) fn uid_of(&self, key: &ServiceKey) -> Option<String> {
+        self.services.get(key)?.seen.as_ref().map(|seen| seen.uid.clone())
+    }
+
+    /// Whether a node has a speaker, as far as is known.
+    pub(super) fn is_alive(&self, node: &str) -> bool {
+        match self.cluster.alive() {
+            Alive::Everyone => self.cluster.nodes().contains_key(node),
+            Alive::These(nodes) => nodes.contains(node),
+        }
+    }
+
+    /// Whether this node is the one that sees to what nodes have left behind: the first that is alive.
+    pub(super) fn sees_to_others(&self) -> bool {
+        let first = match self.cluster.alive() {
+            Alive::Everyone => self.cluster.nodes().keys().next(),
+            Alive::These(nodes) => nodes.first(),
+        };
+        first.is_some_and(|first| *first == self.node)
+    }
+
+    /// Whether any node announces the Service, as far as this one can tell.
+    pub(super) fn is_announced_anywhere(&self, key: &ServiceKey) -> bool {
+        let Some(known) = self.services.get(key) else { return false };
+        let Some(seen) = &known.seen else { return false };
+        let serving = merged(known.slices.values());
+        announce::everywhere(&self.cluster, &seen.service, &serving).owner().is_some()
+    }
+}
+
+fn merged<'a>(slices: impl Iterator<Item = &'a Serving>) -> Serving {
+    let mut all = Serving::default();
+    for serving in slices {
+        all.anywhere |= serving.anywhere;
+        all.nodes.extend(serving.nodes.iter().cloned());
+    }
+    all
+}
+
+#[cfg(test)]
+#[path = "announcer_tests.rs"]
+mod tests;

@@ -1,0 +1,170 @@
+//! The speaker's metrics. What stands for a state is made when it is asked for, so that no series outlives it.
+
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use plan::snapshot::ServiceKey;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::MetricFamily;
+use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
+
+use super::announcer::{Doing, LAYER2};
+use crate::component_metrics::{ComponentMetrics, register};
+use crate::layer2::{Counters, DropReason, Links, News};
+
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    pub(super) of_component: ComponentMetrics,
+    announced: IntGaugeVec,
+    links: LinkGauges,
+}
+
+#[derive(Debug, Clone, Default)]
+struct LinkGauges(Arc<Mutex<Links>>);
+
+#[derive(Debug, Clone)]
+struct WireCounters(Arc<Counters>);
+
+impl Metrics {
+    pub(super) fn new(counters: Arc<Counters>) -> Metrics {
+        let registry = Registry::new();
+        let help = "Services being announced from this node. This is desired state, it does not guarantee that the \
+                    routing protocols have converged.";
+        let options = Opts::new("metallb_speaker_announced", help);
+        let announced = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"]);
+        let announced = register(&registry, announced);
+        let links = register(&registry, Ok(LinkGauges::default()));
+        register(&registry, Ok(WireCounters(counters)));
+        Metrics { of_component: ComponentMetrics::new(&registry), announced, links, registry }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    pub(super) fn announces(&self, node: &str, service: &ServiceKey, doing: &Doing) {
+        for labels in series(node, service, doing) {
+            self.announced.with_label_values(&labels.each_ref().map(String::as_str)).set(1);
+        }
+    }
+
+    pub(super) fn announces_no_more(&self, node: &str, service: &ServiceKey, doing: &Doing) {
+        for labels in series(node, service, doing) {
+            let _ = self.announced.remove_label_values(&labels.each_ref().map(String::as_str));
+        }
+    }
+
+    pub(super) fn show_links(&self, links: &Links) {
+        *self.links.0.lock().unwrap_or_else(PoisonError::into_inner) = links.clone();
+    }
+}
+
+fn series(node: &str, service: &ServiceKey, doing: &Doing) -> Vec<[String; 4]> {
+    let labels = |ip: &IpAddr| [service.to_string(), LAYER2.to_owned(), node.to_owned(), ip.to_string()];
+    doing.addresses.iter().map(labels).collect()
+}
+
+impl Collector for LinkGauges {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let help = "1 if addresses of this protocol are answered for on the interface.";
+        let options = Opts::new("ferrolb_layer2_interface_answers", help);
+        let gauge = IntGaugeVec::new(options, &["interface", "protocol"]);
+        let gauge = gauge.expect("the name of a metric is well-formed");
+        let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, link) in &links.by_name {
+            for (protocol, answers) in [("arp", link.arp.is_ok()), ("ndp", link.ndp.is_ok())] {
+                gauge.with_label_values(&[name.as_str(), protocol]).set(answers.into());
+            }
+        }
+        filled(gauge.collect())
+    }
+}
+
+impl Collector for WireCounters {
+    fn desc(&self) -> Vec<&Desc> {
+        Vec::new()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let counter = |name: &str, help: &str, label: &str| {
+            IntCounterVec::new(Opts::new(name, help), &[label]).expect("the name of a metric is well-formed")
+        };
+        let received = counter(
+            "metallb_layer2_requests_received",
+            "Number of layer2 requests received for owned IPs",
+            "ip",
+        );
+        let sent = counter(
+            "metallb_layer2_responses_sent",
+            "Number of layer2 responses sent for owned IPs in response to requests",
+            "ip",
+        );
+        let gratuitous = counter(
+            "metallb_layer2_gratuitous_sent",
+            "Number of gratuitous layer2 packets sent for owned IPs as a result of failovers",
+            "ip",
+        );
+        let conflicts = counter(
+            "ferrolb_layer2_conflicts_total",
+            "Frames with which another station claimed an address of this node.",
+            "ip",
+        );
+        for (address, counters) in self.0.addresses() {
+            let ip = address.to_string();
+            for (family, count) in [
+                (&received, counters.requests_received()),
+                (&sent, counters.responses_sent()),
+                (&gratuitous, counters.gratuitous_sent()),
+                (&conflicts, counters.conflicts()),
+            ] {
+                if count > 0 {
+                    family.with_label_values(&[ip.as_str()]).inc_by(count);
+                }
+            }
+        }
+        let dropped = counter(
+            "ferrolb_layer2_dropped_total",
+            "Frames and news that were dropped, by reason.",
+            "reason",
+        );
+        for reason in DropReason::ALL {
+            dropped.with_label_values(&[reason.name()]).inc_by(self.0.dropped(reason));
+        }
+        let all = [received, sent, gratuitous, conflicts, dropped];
+        all.into_iter().flat_map(|family| filled(family.collect())).collect()
+    }
+}
+
+fn filled(families: Vec<MetricFamily>) -> Vec<MetricFamily> {
+    families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
+}
+
+/// What is said to the owners of Services about something that happened on the wire: the address, a reason, a message.
+pub(super) fn told_of(news: &News, node: &str) -> Option<(IpAddr, &'static str, String)> {
+    Some(match news {
+        News::Conflict { address, interface, station, fellow } => {
+            let who = if *fellow { "the speaker of another node" } else { "a station that is no speaker" };
+            let message = format!(
+                "{who} with MAC address {station} also answers for {address} on interface {interface:?} of node {node:?}"
+            );
+            (*address, "addressConflict", message)
+        }
+        News::ClaimRefused { address, interface, station } => {
+            let message = format!(
+                "{address} is not announced from node {node:?}: the station with MAC address {station} on interface \
+                 {interface:?} has it"
+            );
+            (*address, "addressInUse", message)
+        }
+        News::TooMany { address } => {
+            let message = format!("{address} is not announced from node {node:?}, which announces too many");
+            (*address, "announceFailed", message)
+        }
+        News::Wanted { .. } | News::Claimed { .. } => return None,
+    })
+}

@@ -1,0 +1,58 @@
+//! What a speaker is told when it starts.
+
+use std::collections::BTreeSet;
+
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where it runs, and where its resources are.
+    pub namespace: String,
+    pub node: String,
+    /// Its own Pod, if it runs in one.
+    pub pod_name: Option<String>,
+    pub load_balancer_class: Option<String>,
+    pub ignore_exclude_label: bool,
+    /// Secrets of peers are somebody else's to read.
+    pub secret_passthrough: bool,
+    pub members: Members,
+    pub status_layout: StatusLayout,
+    /// Make a Node of its own name if there is none, for hosts that no kubelet registers.
+    pub registers_node: bool,
+}
+
+/// How the speakers that are alive are known.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Members {
+    /// There is one on every node.
+    #[default]
+    Everyone,
+    /// On these nodes, always.
+    These(BTreeSet<String>),
+    /// Where a Pod with these labels, a selector as it is written, is ready.
+    ReadyPods(String),
+}
+
+/// Which object tells who announces a Service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StatusLayout {
+    /// One of each announcing node, in FerroLB's namespace.
+    #[default]
+    Metallb,
+    /// One for each Service, beside it.
+    Service,
+}
+
+impl Options {
+    pub fn new(namespace: impl Into<String>, node: impl Into<String>) -> Options {
+        Options {
+            namespace: namespace.into(),
+            node: node.into(),
+            pod_name: None,
+            load_balancer_class: None,
+            ignore_exclude_label: false,
+            secret_passthrough: false,
+            members: Members::default(),
+            status_layout: StatusLayout::default(),
+            registers_node: false,
+        }
+    }
+}

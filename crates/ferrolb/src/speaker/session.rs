@@ -1,0 +1,491 @@
+//! The loop: changes in, decisions made, differences out to the wire, to statuses and to events. It lasts as long as the
+//! speaker does.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use api::metallb::{
+    BFDProfile, BGPAdvertisement, BGPPeer, Community, IPAddressPool, L2Advertisement, ServiceL2Status,
+};
+use k8s_openapi::api::core::v1;
+use k8s_openapi::api::discovery::v1 as discovery;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use kube::runtime::watcher;
+use kube::{Api, Client};
+use plan::Config;
+use plan::announce::{self, Alive};
+use plan::snapshot::{Namespace, ServiceKey};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{Id, JoinError, JoinSet};
+
+use super::announcer::{Announcer, News, Turned};
+use super::configuration::Configuration;
+use super::metrics::Metrics;
+use super::metrics::told_of;
+use super::options::StatusLayout;
+use super::read::{self, NodeSeen, Seen, Slice};
+use super::statuses::{Object, Statuses};
+use super::write::{Done, Writer};
+use super::{Options, Speaker, Wire, members};
+use crate::configuration_state::Verdict;
+use crate::events::{self, About, Recorder};
+use crate::layer2::{self, Change as WireChange, Claim, Links};
+use crate::pace::{Outcome, Pace};
+use crate::watch::{Change, follow};
+
+/// Changes that wait to be looked at, and how many are looked at together.
+const CHANGES: usize = 1024;
+/// That a node announces is not said again sooner than this because another one said that it does.
+const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Upstream's words for a configuration that is sound and cannot be used yet.
+const NOT_YET: &str = "general handler sync state error";
+
+/// What watches tell.
+enum Told {
+    Service(Change<Seen>),
+    Slice(Change<Slice>),
+    Node(Change<NodeSeen>),
+    Namespace(Change<Namespace>),
+    Pool(Change<IPAddressPool>),
+    L2Advertisement(Change<L2Advertisement>),
+    BgpAdvertisement(Change<BGPAdvertisement>),
+    Peer(Change<BGPPeer>),
+    BfdProfile(Change<BFDProfile>),
+    Community(Change<Community>),
+    Secret(Change<v1::Secret>),
+    ConfigMap(Change<v1::ConfigMap>),
+    Status(Change<Object>),
+}
+
+pub(super) struct Session<'a> {
+    client: Client,
+    options: &'a Options,
+    wire: &'a dyn Wire,
+    recorder: &'a Recorder,
+    verdict: &'a watch::Sender<Option<Verdict>>,
+    metrics: Arc<Metrics>,
+    configuration: Configuration,
+    /// Sound, and held back because a Service that is announced has no pool in it.
+    held_back: Option<Arc<Config>>,
+    announcer: Announcer,
+    statuses: Statuses,
+    writer: Writer,
+    pace: Pace,
+    writes: JoinSet<(Done, Outcome)>,
+    /// Which Service each of them is about.
+    about: HashMap<Id, ServiceKey>,
+    said_again: HashMap<ServiceKey, Instant>,
+    /// Addresses of other nodes, whose speakers are fellows.
+    fellows: BTreeSet<IpAddr>,
+    node_addresses: BTreeMap<String, Vec<IpAddr>>,
+    /// Watches, which end with the session.
+    watches: JoinSet<()>,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(
+        speaker: &'a Speaker,
+        recorder: &'a Recorder,
+        verdict: &'a watch::Sender<Option<Verdict>>,
+        pod: Option<OwnerReference>,
+    ) -> Session<'a> {
+        let (client, options) = (speaker.client.clone(), &speaker.options);
+        let of_plan = announce::Options {
+            ignore_exclude_label: options.ignore_exclude_label,
+            load_balancer_class: options.load_balancer_class.clone(),
+        };
+        let layout = options.status_layout;
+        Session {
+            writer: Writer { client: client.clone(), layout, pod },
+            client,
+            options,
+            wire: &*speaker.wire,
+            recorder,
+            verdict,
+            metrics: Arc::clone(&speaker.metrics),
+            configuration: Configuration::new(options),
+            held_back: None,
+            announcer: Announcer::new(&options.node, of_plan),
+            statuses: Statuses::new(layout, &options.namespace, &options.node),
+            pace: Pace::default(),
+            writes: JoinSet::new(),
+            about: HashMap::new(),
+            said_again: HashMap::new(),
+            fellows: BTreeSet::new(),
+            node_addresses: BTreeMap::new(),
+            watches: JoinSet::new(),
+        }
+    }
+
+    pub(super) async fn run(mut self) {
+        let mut told = self.watch();
+        let mut alive = members::watch(&self.client, self.options, &mut self.watches);
+        let mut links = self.wire.links();
+        let mut news = self.wire.news();
+        loop {
+            let deadline = self.pace.deadline(self.statuses.has_ready());
+            tokio::select! {
+                change = told.recv() => match change {
+                    Some(change) => self.take(change),
+                    None => return,
+                },
+                Ok(()) = links.changed() => {
+                    let now = Arc::clone(&links.borrow_and_update());
+                    self.take_links(&now);
+                }
+                Ok(()) = alive.changed() => {
+                    // Nothing is said before anybody is known.
+                    let now = alive.borrow_and_update().clone();
+                    self.take_alive(now);
+                }
+                Some(news) = news.recv() => self.heard(&news),
+                Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
+                () = sleep_until(deadline), if deadline.is_some() => {}
+            }
+            for _ in 0..CHANGES {
+                let Ok(change) = told.try_recv() else { break };
+                self.take(change);
+            }
+            while let Some(ended) = self.writes.try_join_next_with_id() {
+                self.ended(ended);
+            }
+            self.turn();
+        }
+    }
+
+    /// Begins to watch all that is read.
+    fn watch(&mut self) -> mpsc::Receiver<Told> {
+        let (told, receiver) = mpsc::channel(CHANGES);
+        let client = &self.client;
+        let namespace = &self.options.namespace;
+        let watches = &mut self.watches;
+        let any = watcher::Config::default;
+
+        let services = Api::<v1::Service>::all(client.clone());
+        watches.spawn(follow(services, any(), |it| read::service(&it), told.clone(), Told::Service));
+        let slices = Api::<discovery::EndpointSlice>::all(client.clone());
+        watches.spawn(follow(slices, any(), |it| read::slice(&it), told.clone(), Told::Slice));
+        let nodes = Api::<v1::Node>::all(client.clone());
+        watches.spawn(follow(nodes, any(), |it| Some(read::node(&it)), told.clone(), Told::Node));
+        let namespaces = Api::<v1::Namespace>::all(client.clone());
+        let of_namespace = |it: v1::Namespace| Some(api::ingest::namespace(&it));
+        watches.spawn(follow(namespaces, any(), of_namespace, told.clone(), Told::Namespace));
+
+        let pools = Api::<IPAddressPool>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(pools, any(), |it| Some(read::lean(it)), told.clone(), Told::Pool));
+        let api = Api::<L2Advertisement>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(api, any(), |it| Some(read::lean(it)), told.clone(), Told::L2Advertisement));
+        let api = Api::<BGPAdvertisement>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(api, any(), |it| Some(read::lean(it)), told.clone(), Told::BgpAdvertisement));
+        let api = Api::<BGPPeer>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(api, any(), |it| Some(read::lean(it)), told.clone(), Told::Peer));
+        let api = Api::<BFDProfile>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(api, any(), |it| Some(read::lean(it)), told.clone(), Told::BfdProfile));
+        let api = Api::<Community>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(api, any(), |it| Some(read::lean(it)), told.clone(), Told::Community));
+        let secrets = Api::<v1::Secret>::namespaced(client.clone(), namespace);
+        watches.spawn(follow(secrets, any(), |it| Some(read::secret(it)), told.clone(), Told::Secret));
+        let extras = Api::<v1::ConfigMap>::namespaced(client.clone(), namespace);
+        let only = any().fields("metadata.name=bgpextras");
+        watches.spawn(follow(extras, only, |it| Some(read::lean(it)), told.clone(), Told::ConfigMap));
+
+        let layout = self.options.status_layout;
+        let statuses: Api<ServiceL2Status> = match layout {
+            StatusLayout::Metallb => Api::namespaced(client.clone(), namespace),
+            StatusLayout::Service => Api::all(client.clone()),
+        };
+        watches.spawn(follow(statuses, any(), move |it| Object::read(it, layout), told, Told::Status));
+        receiver
+    }
+
+    fn take(&mut self, told: Told) {
+        let configuration = &mut self.configuration;
+        let has_changed = match told {
+            Told::Service(change) => return self.take_service(change),
+            Told::Slice(change) => return self.take_slice(change),
+            Told::Status(change) => return self.take_status(change),
+            Told::Node(change) => return self.take_node(change),
+            Told::Namespace(change) => configuration.namespaces.take(change, Clone::clone),
+            Told::Pool(change) => configuration.pools.take(change, |it| (it.spec.clone(), labels(it))),
+            Told::L2Advertisement(change) => {
+                configuration.l2_advertisements.take(change, |it| it.spec.clone())
+            }
+            Told::BgpAdvertisement(change) => {
+                configuration.bgp_advertisements.take(change, |it| it.spec.clone())
+            }
+            Told::Peer(change) => configuration.peers.take(change, |it| it.spec.clone()),
+            Told::BfdProfile(change) => configuration.bfd_profiles.take(change, |it| it.spec.clone()),
+            Told::Community(change) => configuration.communities.take(change, |it| it.spec.clone()),
+            Told::Secret(change) => {
+                configuration.secrets.take(change, |it| (it.type_.clone(), it.data.clone()))
+            }
+            Told::ConfigMap(change) => configuration.config_maps.take(change, |it| it.data.clone()),
+        };
+        self.configuration.note(has_changed);
+    }
+
+    fn take_service(&mut self, change: Change<Seen>) {
+        self.metrics.of_component.updated();
+        match change {
+            Change::Is { value, .. } => self.announcer.observe(value),
+            Change::Gone((namespace, name)) => {
+                let key = ServiceKey { namespace, name };
+                self.announcer.forget(&key);
+                self.said_again.remove(&key);
+                self.statuses.look_at(&key);
+            }
+            Change::Complete => self.announcer.has_all_services(),
+        }
+    }
+
+    fn take_slice(&mut self, change: Change<Slice>) {
+        match change {
+            Change::Is { key, value, .. } => self.announcer.observe_slice(key, value),
+            Change::Gone(key) => self.announcer.forget_slice(&key),
+            Change::Complete => self.announcer.has_all_slices(),
+        }
+    }
+
+    fn take_status(&mut self, change: Change<Object>) {
+        match change {
+            Change::Is { value, .. } => {
+                self.contradict(&value);
+                self.statuses.observe(value);
+            }
+            Change::Gone(key) => self.statuses.forget(&key),
+            Change::Complete => self.statuses.is_complete(),
+        }
+    }
+
+    /// The newest event tells who announces, so one that another node has written is answered.
+    fn contradict(&mut self, object: &Object) {
+        let other = object.announcer();
+        if other.is_empty() || other == self.options.node {
+            return;
+        }
+        let now = Instant::now();
+        let is_recent = |at: &Instant| now.duration_since(*at) < SAY_AGAIN_AFTER;
+        if self.said_again.get(&object.service).is_none_or(|at| !is_recent(at))
+            && let Some(news) = self.announcer.say_again(&object.service)
+        {
+            self.said_again.insert(object.service.clone(), now);
+            self.say(news);
+        }
+    }
+
+    fn take_node(&mut self, change: Change<NodeSeen>) {
+        match &change {
+            Change::Is { key, value, .. } => {
+                self.node_addresses.insert(key.1.clone(), value.addresses.clone());
+            }
+            Change::Gone(key) => {
+                self.node_addresses.remove(&key.1);
+            }
+            Change::Complete => {}
+        }
+        let others = self.node_addresses.iter().filter(|(name, _)| **name != self.options.node);
+        let fellows: BTreeSet<IpAddr> = others.flat_map(|(_, addresses)| addresses).copied().collect();
+        if fellows != self.fellows {
+            self.fellows.clone_from(&fellows);
+            self.wire.apply(vec![WireChange::Fellows { stations: BTreeSet::new(), addresses: fellows }]);
+        }
+        let change = change.map(|seen| seen.node);
+        let is_end = matches!(change, Change::Complete);
+        if self.configuration.nodes.take(change, Clone::clone) {
+            self.configuration.note(true);
+            if self.configuration.nodes.is_complete() {
+                self.announcer.set_nodes(self.configuration.nodes());
+            }
+        }
+        if is_end && !self.configuration.knows_own_node() {
+            tracing::warn!(
+                node = self.options.node,
+                "there is no Node of this name yet, so nothing is announced"
+            );
+        }
+    }
+
+    fn take_alive(&mut self, alive: Option<Alive>) {
+        if let Some(alive) = alive {
+            self.announcer.set_alive(alive);
+            // Nobody may be left to see to the objects of a node that is gone.
+            let of_others: Vec<ServiceKey> =
+                self.statuses.of_others().map(|object| object.service.clone()).collect();
+            of_others.iter().for_each(|service| self.statuses.look_at(service));
+        }
+    }
+
+    fn take_links(&mut self, links: &Links) {
+        self.announcer.set_interfaces(links.by_name.keys().cloned().collect());
+        self.metrics.show_links(links);
+    }
+
+    /// Looks at everything once: decides, tells, and begins to write.
+    fn turn(&mut self) {
+        if let Some(read) = self.configuration.read() {
+            self.configure(read);
+        } else if let Some(config) = self.held_back.take() {
+            self.use_or_hold_back(config);
+        }
+        let mut effects = self.announcer.decide();
+        for change in &mut effects.changes {
+            if let WireChange::Announce { address, claim, .. } = change
+                && self.announcer.services_of(*address).any(|key| self.statuses.another_announces(key))
+            {
+                *claim = Claim::Takeover;
+            }
+        }
+        self.wire.apply(effects.changes);
+        for news in effects.news {
+            self.say(news);
+        }
+        for Turned { service, before, now } in effects.turned {
+            if let Some(before) = &before {
+                self.metrics.announces_no_more(&self.options.node, &service, before);
+            }
+            if let Some(now) = &now {
+                self.metrics.announces(&self.options.node, &service, now);
+            }
+            self.statuses.want(service, now.as_ref());
+        }
+        self.write(Instant::now());
+    }
+
+    fn configure(&mut self, read: Result<Config, Vec<api::parse::Problem>>) {
+        self.metrics.of_component.updated();
+        match read {
+            Ok(config) => self.use_or_hold_back(Arc::new(config)),
+            Err(problems) => {
+                self.held_back = None;
+                for problem in &problems {
+                    tracing::error!("the configuration is not used: {problem}");
+                }
+                let first = problems.first().map(ToString::to_string).unwrap_or_default();
+                self.metrics.of_component.failed();
+                self.refuse(first);
+            }
+        }
+    }
+
+    /// Pools that are taken away stay in use until the controller has taken their addresses away from Services.
+    fn use_or_hold_back(&mut self, config: Arc<Config>) {
+        if let Some(service) = self.announcer.would_lose_its_pool(&config) {
+            let is_news = self.verdict.borrow().as_ref() != Some(&Verdict::Refused(NOT_YET.to_owned()));
+            if is_news {
+                tracing::warn!(service = %service, "service has no configuration under new config");
+                self.metrics.of_component.failed();
+            }
+            self.held_back = Some(config);
+            self.refuse(NOT_YET.to_owned());
+            return;
+        }
+        if self.announcer.config() != Some(&config) {
+            tracing::info!(pools = config.pools.len(), "the configuration is in use");
+        }
+        self.announcer.set_config(config);
+        self.metrics.of_component.configuration_is_loaded();
+        self.metrics.of_component.configuration_is_stale(false);
+        self.tell_verdict(Verdict::Reconciled);
+    }
+
+    fn refuse(&self, error: String) {
+        self.metrics.of_component.configuration_is_stale(true);
+        self.tell_verdict(Verdict::Refused(error));
+    }
+
+    fn tell_verdict(&self, verdict: Verdict) {
+        self.verdict.send_if_modified(|told| {
+            let is_new = told.as_ref() != Some(&verdict);
+            *told = Some(verdict);
+            is_new
+        });
+    }
+
+    /// Begins as many steps as may be under way.
+    fn write(&mut self, now: Instant) {
+        // Before anything is decided, nobody knows which statuses are wrong.
+        if !self.announcer.is_ready() {
+            return;
+        }
+        for key in self.pace.due(now) {
+            self.statuses.look_at(&key);
+        }
+        let announcer = &self.announcer;
+        while self.pace.may_begin(now) {
+            let Some((service, step)) = self.statuses.next(|object| is_left_behind(announcer, object)) else {
+                break;
+            };
+            self.pace.begun();
+            let uid = announcer.uid_of(&service);
+            let write = self.writer.clone().take(service.clone(), uid, step);
+            self.about.insert(self.writes.spawn(write).id(), service);
+        }
+    }
+
+    fn ended(&mut self, ended: Result<(Id, (Done, Outcome)), JoinError>) {
+        let (id, (done, outcome)) = ended.unwrap_or_else(|error| {
+            tracing::error!("a write ended by itself: {error}");
+            (error.id(), (Done::Unknown, Outcome::ServiceTrouble))
+        });
+        let Some(service) = self.about.remove(&id) else { return };
+        self.statuses.ended(&service);
+        match done {
+            Done::Is(object) => self.statuses.observe(*object),
+            Done::Gone(key) => self.statuses.forget(&key),
+            Done::Unknown => {}
+        }
+        if self.pace.ended(&service, outcome, Instant::now()) {
+            // Not before its time has come.
+            self.metrics.of_component.failed();
+            self.statuses.put_off(&service);
+        }
+    }
+
+    fn say(&self, news: News) {
+        let service = &news.seen.service.key;
+        tracing::debug!(service = %service, reason = news.reason, "{}", news.message);
+        let about = About {
+            api_version: "v1",
+            kind: "Service",
+            namespace: service.namespace.clone(),
+            name: service.name.clone(),
+            uid: news.seen.uid.clone(),
+            resource_version: news.seen.resource_version.clone(),
+        };
+        let reason = news.reason.to_owned();
+        self.recorder.record(events::News {
+            about,
+            is_warning: news.is_warning,
+            reason,
+            message: news.message,
+        });
+    }
+
+    /// Something that happened on the wire.
+    fn heard(&mut self, news: &layer2::News) {
+        let Some((address, reason, message)) = told_of(news, &self.options.node) else { return };
+        tracing::warn!("{message}");
+        for seen in self.announcer.about(address) {
+            self.say(News { seen, is_warning: true, reason, message: message.clone() });
+        }
+    }
+}
+
+/// Whether nobody is there who would take away an object of another node, so that this one has to.
+fn is_left_behind(announcer: &Announcer, object: &Object) -> bool {
+    announcer.sees_to_others()
+        && !announcer.is_alive(object.announcer())
+        && !announcer.is_announced_anywhere(&object.service)
+}
+
+fn labels<K: kube::Resource>(object: &K) -> Option<BTreeMap<String, String>> {
+    object.meta().labels.clone()
+}
+
+async fn sleep_until(deadline: Option<Instant>) {
+    if let Some(deadline) = deadline {
+        tokio::time::sleep_until(deadline.into()).await;
+    }
+}

@@ -1,0 +1,295 @@
+//! ServiceL2Status: what is there, what there should be, and the next single step from the one to the other.
+//!
+//! It knows no clock and no network. Steps are taken elsewhere, and what came of them is told here as if it was watched.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use api::metallb::{InterfaceInfo, ServiceL2Status, ServiceL2StatusStatus};
+use plan::snapshot::ServiceKey;
+use protocol::l2::Interfaces;
+use sha2::{Digest, Sha256};
+
+use super::announcer::Doing;
+use super::options::StatusLayout;
+use crate::watch::Key;
+
+const NODE: &str = "metallb.io/node";
+const SERVICE_NAME: &str = "metallb.io/service-name";
+const SERVICE_NAMESPACE: &str = "metallb.io/service-namespace";
+/// Of the one object of a Service in the layout beside it.
+const SUFFIX: &str = "-l2-status";
+
+/// One object, as far as it is read.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Object {
+    pub(super) key: Key,
+    pub(super) service: ServiceKey,
+    /// By its label.
+    node: String,
+    status: ServiceL2StatusStatus,
+    has_right_labels: bool,
+    version: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Step {
+    Create {
+        key: Key,
+        labels: BTreeMap<String, String>,
+    },
+    SetStatus {
+        key: Key,
+        status: ServiceL2StatusStatus,
+    },
+    /// Who announced does not any more. It is a step of its own because a node that is set cannot be set to another.
+    Clear {
+        key: Key,
+    },
+    Label {
+        key: Key,
+        labels: BTreeMap<String, String>,
+    },
+    Delete {
+        key: Key,
+    },
+}
+
+#[derive(Debug)]
+pub(super) struct Statuses {
+    layout: StatusLayout,
+    namespace: String,
+    node: String,
+    objects: BTreeMap<ServiceKey, BTreeMap<Key, Object>>,
+    services: BTreeMap<Key, ServiceKey>,
+    wanted: BTreeMap<ServiceKey, ServiceL2StatusStatus>,
+    /// To be looked at.
+    ready: BTreeSet<ServiceKey>,
+    in_flight: HashSet<ServiceKey>,
+    is_complete: bool,
+}
+
+impl Object {
+    /// Nothing if it is not about a Service.
+    pub(super) fn read(object: ServiceL2Status, layout: StatusLayout) -> Option<Object> {
+        let metadata = object.metadata;
+        let key = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
+        let mut labels = metadata.labels.unwrap_or_default();
+        let (name, namespace) = (labels.remove(SERVICE_NAME), labels.remove(SERVICE_NAMESPACE));
+        let node = labels.remove(NODE).unwrap_or_default();
+        let labelled = name.zip(namespace).map(|(name, namespace)| ServiceKey { namespace, name });
+        let status = object.status.unwrap_or_default();
+        let (service, has_right_labels) = match layout {
+            StatusLayout::Metallb => (labelled.filter(|_| !node.is_empty())?, true),
+            StatusLayout::Service => {
+                let name = key.1.strip_suffix(SUFFIX)?.to_owned();
+                let service = ServiceKey { namespace: key.0.clone(), name };
+                let is_right =
+                    labelled.as_ref() == Some(&service) && node == status.node.clone().unwrap_or_default();
+                (service, is_right)
+            }
+        };
+        let version = metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
+        Some(Object { key, service, node, status, has_right_labels, version })
+    }
+
+    /// The node that it says announces.
+    pub(super) fn announcer(&self) -> &str {
+        self.status.node.as_deref().unwrap_or(&self.node)
+    }
+}
+
+impl Statuses {
+    pub(super) fn new(layout: StatusLayout, namespace: &str, node: &str) -> Statuses {
+        Statuses {
+            layout,
+            namespace: namespace.to_owned(),
+            node: node.to_owned(),
+            objects: BTreeMap::new(),
+            services: BTreeMap::new(),
+            wanted: BTreeMap::new(),
+            ready: BTreeSet::new(),
+            in_flight: HashSet::new(),
+            is_complete: false,
+        }
+    }
+
+    pub(super) fn observe(&mut self, object: Object) {
+        let of_service = self.objects.entry(object.service.clone()).or_default();
+        if of_service.get(&object.key).is_some_and(|known| known.version > object.version) {
+            // Told by the watch later than by the answer to a write.
+            return;
+        }
+        self.ready.insert(object.service.clone());
+        self.services.insert(object.key.clone(), object.service.clone());
+        of_service.insert(object.key.clone(), object);
+    }
+
+    pub(super) fn forget(&mut self, key: &Key) {
+        let Some(service) = self.services.remove(key) else { return };
+        if let Some(of_service) = self.objects.get_mut(&service) {
+            of_service.remove(key);
+            if of_service.is_empty() {
+                self.objects.remove(&service);
+            }
+        }
+        self.ready.insert(service);
+    }
+
+    pub(super) fn is_complete(&mut self) {
+        self.is_complete = true;
+    }
+
+    pub(super) fn want(&mut self, service: ServiceKey, doing: Option<&Doing>) {
+        match doing.filter(|doing| !doing.answered.is_empty()) {
+            Some(doing) => {
+                let status = self.status(&service, doing);
+                self.wanted.insert(service.clone(), status);
+            }
+            None => {
+                self.wanted.remove(&service);
+            }
+        }
+        self.ready.insert(service);
+    }
+
+    /// What others say of Services.
+    pub(super) fn of_others(&self) -> impl Iterator<Item = &Object> {
+        self.objects.values().flat_map(BTreeMap::values).filter(|object| object.announcer() != self.node)
+    }
+
+    /// Whether another node is said to announce the Service.
+    pub(super) fn another_announces(&self, service: &ServiceKey) -> bool {
+        let of_service = self.objects.get(service).into_iter().flat_map(BTreeMap::values);
+        of_service.map(Object::announcer).any(|node| !node.is_empty() && node != self.node)
+    }
+
+    /// Looks again, for instance because a step has failed.
+    pub(super) fn look_at(&mut self, service: &ServiceKey) {
+        self.ready.insert(service.clone());
+    }
+
+    /// Not before it is looked at again.
+    pub(super) fn put_off(&mut self, service: &ServiceKey) {
+        self.ready.remove(service);
+    }
+
+    pub(super) fn ended(&mut self, service: &ServiceKey) {
+        self.in_flight.remove(service);
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        self.ready.iter().any(|service| !self.in_flight.contains(service))
+    }
+
+    /// The next step for some Service. `is_left_behind` tells whether nobody is there to see to an object of another
+    /// node.
+    pub(super) fn next(&mut self, is_left_behind: impl Fn(&Object) -> bool) -> Option<(ServiceKey, Step)> {
+        if !self.is_complete {
+            return None;
+        }
+        loop {
+            let service = self.ready.iter().find(|service| !self.in_flight.contains(*service))?.clone();
+            self.ready.remove(&service);
+            let step = match self.layout {
+                StatusLayout::Metallb => self.step(&service, &is_left_behind),
+                StatusLayout::Service => self.step_beside(&service, &is_left_behind),
+            };
+            if let Some(step) = step {
+                self.in_flight.insert(service.clone());
+                // There may be more to do after it.
+                self.ready.insert(service.clone());
+                return Some((service, step));
+            }
+        }
+    }
+
+    /// Of the objects of a Service only one is right: ours if we announce, and none of ours if not.
+    fn step(&self, service: &ServiceKey, is_left_behind: impl Fn(&Object) -> bool) -> Option<Step> {
+        let objects = self.objects.get(service);
+        let (ours, others): (Vec<&Object>, Vec<&Object>) =
+            objects.into_iter().flat_map(BTreeMap::values).partition(|object| object.node == self.node);
+        let delete = |object: &Object| Some(Step::Delete { key: object.key.clone() });
+        let Some(status) = self.wanted.get(service) else {
+            let superfluous = ours.first().or(others.iter().find(|object| is_left_behind(object)));
+            return superfluous.and_then(|object| delete(object));
+        };
+        if let Some(other) = others.first() {
+            return delete(other);
+        }
+        match ours.as_slice() {
+            [] => Some(Step::Create { key: self.key(service), labels: self.labels(service) }),
+            [ours] if ours.status == *status => None,
+            [ours] if !can_become(&ours.status, status) => delete(ours),
+            [ours] => Some(Step::SetStatus { key: ours.key.clone(), status: status.clone() }),
+            [.., last] => delete(last),
+        }
+    }
+
+    /// The one object of a Service names who announces, or nobody.
+    fn step_beside(&self, service: &ServiceKey, is_left_behind: impl Fn(&Object) -> bool) -> Option<Step> {
+        let key = self.key(service);
+        let object = self.objects.get(service).and_then(|objects| objects.get(&key));
+        let wanted = self.wanted.get(service);
+        let Some(object) = object else {
+            return wanted.map(|_| Step::Create { key, labels: self.labels(service) });
+        };
+        let announcer = object.status.node.as_deref().unwrap_or_default();
+        match wanted {
+            Some(status) if object.status == *status => {
+                (!object.has_right_labels).then(|| Step::Label { key, labels: self.labels(service) })
+            }
+            Some(status) if can_become(&object.status, status) => {
+                Some(Step::SetStatus { key, status: status.clone() })
+            }
+            Some(_) => Some(Step::Clear { key }),
+            None if announcer.is_empty() => None,
+            None if announcer == self.node || is_left_behind(object) => Some(Step::Clear { key }),
+            None => None,
+        }
+    }
+
+    fn status(&self, service: &ServiceKey, doing: &Doing) -> ServiceL2StatusStatus {
+        let interfaces = match doing.answered.first() {
+            Some((_, Interfaces::These(names))) => names.iter().cloned().map(Some).collect(),
+            _ => Vec::new(),
+        };
+        ServiceL2StatusStatus {
+            node: Some(self.node.clone()),
+            service_name: Some(service.name.clone()),
+            service_namespace: Some(service.namespace.clone()),
+            interfaces: interfaces.into_iter().map(|name| InterfaceInfo { name }).collect(),
+            ips: doing.answered.iter().map(|(address, _)| address.to_string()).collect(),
+        }
+    }
+
+    fn labels(&self, service: &ServiceKey) -> BTreeMap<String, String> {
+        [(NODE, &self.node), (SERVICE_NAME, &service.name), (SERVICE_NAMESPACE, &service.namespace)]
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value.clone()))
+            .collect()
+    }
+
+    /// The same each time, so that a create of which nobody knows whether it was done can be tried again.
+    fn key(&self, service: &ServiceKey) -> Key {
+        match self.layout {
+            StatusLayout::Metallb => {
+                let digest = Sha256::digest(format!("{}/{}/{}", self.node, service.namespace, service.name));
+                let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+                (self.namespace.clone(), format!("l2-{name}"))
+            }
+            StatusLayout::Service => (service.namespace.clone(), format!("{}{SUFFIX}", service.name)),
+        }
+    }
+}
+
+/// Three fields cannot be changed once they are set.
+fn can_become(is: &ServiceL2StatusStatus, wanted: &ServiceL2StatusStatus) -> bool {
+    let can = |is: &Option<String>, wanted: &Option<String>| is.is_none() || is == wanted;
+    can(&is.node, &wanted.node)
+        && can(&is.service_name, &wanted.service_name)
+        && can(&is.service_namespace, &wanted.service_namespace)
+}
+
+#[cfg(test)]
+#[path = "statuses_tests.rs"]
+mod tests;
