@@ -99,3 +99,41 @@ fn ingress(status: Option<&v1::ServiceStatus>) -> Vec<Ingress> {
         .map(|entry| Ingress { ip: filled(entry.ip), hostname: filled(entry.hostname) })
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_endpoint_can_serve_unless_it_is_neither_ready_nor_serving() {
+        for (conditions, expected) in [
+            ("", true),
+            (r#","conditions":{}"#, true),
+            (r#","conditions":{"ready":null,"serving":false}"#, true),
+            (r#","conditions":{"ready":true}"#, true),
+            (r#","conditions":{"ready":true,"serving":false}"#, true),
+            (r#","conditions":{"ready":false}"#, false),
+            (r#","conditions":{"ready":false,"serving":false}"#, false),
+            (r#","conditions":{"ready":false,"serving":true}"#, true),
+            (r#","conditions":{"ready":false,"serving":true,"terminating":true}"#, true),
+        ] {
+            let text = format!(
+                r#"{{"addressType":"IPv4","endpoints":[{{"addresses":["192.0.2.1"],"nodeName":"a"{conditions}}}]}}"#
+            );
+            let serving = serving(&serde_json::from_str(&text).unwrap());
+            assert_eq!((serving.anywhere, serving.nodes.contains("a")), (expected, expected), "{conditions}");
+        }
+    }
+
+    #[test]
+    fn what_one_endpoint_of_a_node_can_serve_no_other_takes_away() {
+        let slice = r#"{"addressType":"IPv4","endpoints":[
+            {"addresses":["192.0.2.1"],"nodeName":"a"},
+            {"addresses":["192.0.2.2"],"nodeName":"a","conditions":{"ready":false}},
+            {"addresses":["192.0.2.3"]}, {"addresses":["192.0.2.4"],"nodeName":""}]}"#;
+        let mut serving = serving(&serde_json::from_str(slice).unwrap());
+        serving.add(&Serving { anywhere: true, nodes: ["b".to_owned()].into() });
+        let nodes = ["a".to_owned(), "b".to_owned()].into();
+        assert_eq!(serving, Serving { anywhere: true, nodes });
+    }
+}

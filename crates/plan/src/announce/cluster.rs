@@ -158,7 +158,13 @@ fn participants(nodes: &BTreeMap<String, Node>, alive: &Alive, options: &Options
 
 impl Advertisement {
     fn new(config: Arc<L2Advertisement>, participants: &[Participant]) -> Advertisement {
-        let allowed = participants.iter().map(|it| config.nodes.contains(&*it.name)).collect();
+        // Both are in the order of names, so one walk finds who is in both.
+        let mut names = config.nodes.iter().map(String::as_str).peekable();
+        let mut is_named = |it: &Participant| {
+            while names.next_if(|name| *name < &*it.name).is_some() {}
+            names.next_if(|name| *name == &*it.name).is_some()
+        };
+        let allowed = participants.iter().map(&mut is_named).collect();
         let weight = |it: &Participant| config.preferred_nodes.get(&*it.name).copied().unwrap_or(0);
         let weights = match config.preferred_nodes.is_empty() {
             true => Vec::new(),

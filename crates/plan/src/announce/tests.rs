@@ -1,11 +1,15 @@
 //! The rules as tables; the properties that hold whatever happens; what both are built from.
 
+mod elections;
+mod properties;
+mod refusals;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::*;
 use crate::config::{AddressEntry, Config, L2Advertisement, Pool};
-use crate::selector::Labels;
+use crate::selector::{Labels, Operator, Requirement, Selector};
 use crate::snapshot::{Ingress, IpFamilyPolicy, Node, ServiceKey};
 
 fn set(names: &[&str]) -> BTreeSet<String> {
@@ -68,6 +72,41 @@ fn serving(nodes: &[&str]) -> Serving {
     Serving { anywhere: !nodes.is_empty(), nodes: set(nodes) }
 }
 
+/// A Service that is `app=<app>`.
+fn application(app: &str, addresses: &[&str]) -> Service {
+    Service { labels: labels(&[("app", app)]), ..service(addresses) }
+}
+
+fn local(service: Service) -> Service {
+    Service { local_traffic_only: true, ..service }
+}
+
+fn selector(app: &str) -> Selector {
+    let operator = Operator::Equals(app.to_owned());
+    Selector::new(vec![Requirement { key: "app".to_owned(), operator }])
+}
+
+impl L2Advertisement {
+    fn on(self, interfaces: &[&str]) -> L2Advertisement {
+        L2Advertisement { interfaces: set(interfaces), ..self }
+    }
+
+    fn for_applications(self, apps: &[&str]) -> L2Advertisement {
+        L2Advertisement { service_selectors: apps.iter().map(|app| selector(app)).collect(), ..self }
+    }
+
+    fn preferring(self, weights: &[(&str, i64)]) -> L2Advertisement {
+        let preferred_nodes = weights.iter().map(|&(node, weight)| (node.to_owned(), weight)).collect();
+        L2Advertisement { preferred_nodes, ..self }
+    }
+}
+
+/// Nodes of which all have a speaker, one pool `10.20.30.0/24` and `fd00:20::/120`, and its advertisements.
+fn one_pool(nodes: &[&str], advertisements: Vec<L2Advertisement>) -> Cluster {
+    let pools = vec![pool("p", &["10.20.30.0/24", "fd00:20::/120"], advertisements)];
+    cluster(pools, nodes.iter().map(|name| node(name)).collect(), Alive::These(set(nodes)))
+}
+
 fn cluster(pools: Vec<Pool>, nodes: Vec<Node>, alive: Alive) -> Cluster {
     let pools = pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
     let nodes = nodes.into_iter().map(|node| (node.name.clone(), node)).collect();
@@ -76,41 +115,11 @@ fn cluster(pools: Vec<Pool>, nodes: Vec<Node>, alive: Alive) -> Cluster {
 }
 
 /// The reason on each node; empty: it announces.
-fn reasons<'a>(cluster: &Cluster, service: &Service, serving: &Serving, nodes: &[&str]) -> Vec<&'a str> {
-    let reason =
-        |node: &&str| on_node(cluster, service, serving, node).layer2.err().map_or("", |it| it.reason());
-    nodes.iter().map(reason).collect()
+fn reasons(cluster: &Cluster, service: &Service, serving: &Serving, nodes: &[&str]) -> Vec<&'static str> {
+    let decide = |node: &&str| on_node(cluster, service, serving, node).layer2;
+    nodes.iter().map(|node| decide(node).err().map_or("", |refusal| refusal.reason())).collect()
 }
 
-#[test]
-fn one_of_two_nodes_answers_for_each_address() {
-    let both = ["iris1", "iris2"];
-    let pools = vec![pool("p", &["10.20.30.0/24"], vec![advertisement("a", &both)])];
-    let cluster = cluster(pools, both.map(node).into(), Alive::These(set(&both)));
-    for (address, expected) in [("10.20.30.1", ["notOwner", ""]), ("10.20.30.2", ["", "notOwner"])] {
-        let found = reasons(&cluster, &service(&[address]), &serving(&["iris1"]), &both);
-        assert_eq!(found, expected, "{address}");
-    }
-    let found = everywhere(&cluster, &service(&["10.20.30.1"]), &serving(&["iris1"]));
-    assert_eq!(found.owner().map(|name| &**name), Some("iris2"));
-}
-
-#[test]
-fn a_node_that_takes_no_traffic_from_outside_is_no_candidate() {
-    let both = ["iris1", "iris2"];
-    for (excluded, expected) in [
-        (&[][..], ["notOwner", ""]),
-        (&["iris2"], ["", "notOwner"]),
-        (&["iris1"], ["notOwner", ""]),
-        (&["iris1", "iris2"], ["notOwner", "notOwner"]),
-    ] {
-        let pools = vec![pool("p", &["10.20.30.0/24"], vec![advertisement("a", &both)])];
-        let mut nodes = both.map(node);
-        for node in nodes.iter_mut().filter(|node| excluded.contains(&node.name.as_str())) {
-            node.labels = labels(&[(EXCLUDE_LABEL, "false")]);
-        }
-        let cluster = cluster(pools, nodes.into(), Alive::Everyone);
-        let found = reasons(&cluster, &service(&["10.20.30.1"]), &serving(&["iris1"]), &both);
-        assert_eq!(found, expected, "{excluded:?}");
-    }
+fn owner(cluster: &Cluster, service: &Service, serving: &Serving) -> Option<String> {
+    everywhere(cluster, service, serving).owner().map(ToString::to_string)
 }

@@ -44,9 +44,15 @@ fn succession_follows_score_then_hash() {
     }
 }
 
+/// The eight words of a hash, worked out by the library from the whole text.
+fn hash(text: &str) -> Lot {
+    let words: Vec<u32> =
+        Sha256::digest(text).chunks(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
+    words.try_into().unwrap()
+}
+
 #[test]
 fn a_lot_is_the_hash_of_node_and_canonical_address() {
-    let hex = |bytes: [u8; 32]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     for (address, text) in [
         ("192.0.2.1", "node-a#192.0.2.1"),
         ("2001:0db8:0000:0000:0000:0000:0000:0001", "node-a#2001:db8::1"),
@@ -54,7 +60,15 @@ fn a_lot_is_the_hash_of_node_and_canonical_address() {
         ("2001:db8:0:0:1:0:0:1", "node-a#2001:db8::1:0:0:1"),
         ("::1.2.3.4", "node-a#::102:304"),
     ] {
-        let lot = Lots::of(address.parse().unwrap()).draw("node-a");
-        assert_eq!(hex(lot), hex(Sha256::digest(text).into()), "{address}");
+        assert_eq!(Lots::of(address.parse().unwrap()).draw("node-a"), hash(text), "{address}");
+    }
+}
+
+#[test]
+fn names_of_every_length_are_hashed_alike() {
+    let lots = Lots::of("192.0.2.1".parse().unwrap());
+    for length in 0..=253 {
+        let node = "n".repeat(length);
+        assert_eq!(lots.draw(&node), hash(&format!("{node}#192.0.2.1")), "{length}");
     }
 }

@@ -1,0 +1,130 @@
+//! What holds whatever the cluster looks like.
+
+use proptest::collection::{btree_map, btree_set, vec};
+use proptest::prelude::*;
+
+use super::*;
+
+const NODES: [&str; 6] = ["a", "b", "c", "node-1", "node-2", "node-3"];
+
+fn nodes() -> impl Strategy<Value = BTreeSet<String>> {
+    btree_set(proptest::sample::select(&NODES[..]).prop_map(str::to_owned), 0..=NODES.len())
+}
+
+fn apps() -> impl Strategy<Value = Vec<Selector>> {
+    vec(proptest::sample::select(vec!["web", "db"]).prop_map(selector), 0..2)
+}
+
+fn advertisements() -> impl Strategy<Value = Vec<L2Advertisement>> {
+    let name = proptest::sample::select(vec!["x", "y", "z"]);
+    let interfaces = btree_set(proptest::sample::select(vec!["eth0", "eth1"]).prop_map(str::to_owned), 0..2);
+    let weights = btree_map(proptest::sample::select(&NODES[..]).prop_map(str::to_owned), 1..4_i64, 0..3);
+    let one =
+        (name, nodes(), interfaces, apps(), weights).prop_map(|(name, nodes, interfaces, apps, weights)| {
+            L2Advertisement {
+                name: name.to_owned(),
+                preferred_nodes: weights.into_iter().filter(|(node, _)| nodes.contains(node)).collect(),
+                nodes,
+                interfaces,
+                service_selectors: apps,
+            }
+        });
+    vec(one, 0..4)
+}
+
+fn clusters() -> impl Strategy<Value = Cluster> {
+    let known = btree_map(
+        proptest::sample::select(&NODES[..]),
+        (proptest::bool::weighted(0.2), proptest::bool::weighted(0.2)),
+        0..=6,
+    );
+    let alive = proptest::option::of(nodes());
+    (advertisements(), known, alive, any::<bool>()).prop_map(
+        |(advertisements, known, alive, ignore_exclude_label)| {
+            let known = known.into_iter().map(|(name, (network_unavailable, is_excluded))| {
+                let labels = if is_excluded { labels(&[(EXCLUDE_LABEL, "")]) } else { Labels::new() };
+                (name.to_owned(), Node { labels, network_unavailable, ..node(name) })
+            });
+            let pool = pool("p", &["10.20.30.0/24"], advertisements);
+            let config = Config { pools: BTreeMap::from([(pool.name.clone(), pool)]), ..Config::default() };
+            let alive = alive.map_or(Alive::Everyone, Alive::These);
+            let options = Options { ignore_exclude_label, ..Options::default() };
+            Cluster::new(Arc::new(config), Arc::new(known.collect()), alive, options)
+        },
+    )
+}
+
+fn services() -> impl Strategy<Value = (Service, Serving)> {
+    let app = proptest::sample::select(vec!["web", "db", "other"]);
+    (app, any::<u8>(), any::<bool>(), nodes(), any::<bool>()).prop_map(
+        |(app, last, local_traffic_only, nodes, shares)| {
+            let mut service = application(app, &[&format!("10.20.30.{last}")]);
+            service.local_traffic_only = local_traffic_only;
+            if shares {
+                service.annotations.insert("metallb.io/allow-shared-ip".to_owned(), String::new());
+            }
+            (service, Serving { anywhere: !nodes.is_empty(), nodes })
+        },
+    )
+}
+
+fn without(cluster: &Cluster, node: &str) -> Cluster {
+    let mut nodes = (**cluster.nodes()).clone();
+    nodes.remove(node);
+    let mut alive = cluster.alive().clone();
+    if let Alive::These(alive) = &mut alive {
+        alive.remove(node);
+    }
+    Cluster::new(cluster.config().clone(), Arc::new(nodes), alive, cluster.options().clone())
+}
+
+proptest! {
+    #[test]
+    fn every_speaker_decides_as_all_together((service, serving) in services(), cluster in clusters()) {
+        let all = everywhere(&cluster, &service, &serving);
+        let names: Vec<&Name> = all.layer2.iter().map(|(node, _)| node).collect();
+        prop_assert!(names.is_sorted());
+        prop_assert_eq!(names, cluster.names().collect::<Vec<_>>());
+        for (node, layer2) in &all.layer2 {
+            let here = on_node(&cluster, &service, &serving, node);
+            prop_assert_eq!(&here.addresses, &all.addresses);
+            prop_assert_eq!(&here.layer2, layer2, "{}", node);
+        }
+    }
+
+    #[test]
+    fn one_node_answers_or_none((service, serving) in services(), cluster in clusters()) {
+        let all = everywhere(&cluster, &service, &serving);
+        let owners: Vec<&Name> = all.layer2.iter().filter(|(_, it)| it.is_ok()).map(|(node, _)| node).collect();
+        prop_assert_eq!(owners, all.owner().into_iter().collect::<Vec<_>>());
+        for stranger in NODES.iter().filter(|node| !all.layer2.iter().any(|(name, _)| &**name == **node)) {
+            prop_assert!(on_node(&cluster, &service, &serving, stranger).layer2.is_err());
+        }
+    }
+
+    /// Without the owner the next one takes over, and without another node nothing moves.
+    #[test]
+    fn a_node_that_goes_takes_along_only_itself((service, serving) in services(), cluster in clusters()) {
+        let before = everywhere(&cluster, &service, &serving).succession;
+        for gone in &NODES {
+            let after = everywhere(&without(&cluster, gone), &service, &serving).succession;
+            let expected: Vec<Name> = before.iter().filter(|name| &***name != *gone).cloned().collect();
+            prop_assert_eq!(after, expected, "without {}", gone);
+        }
+    }
+
+    #[test]
+    fn the_order_of_the_advertisements_is_without_meaning((service, serving) in services(), cluster in clusters()) {
+        let mut config = (**cluster.config()).clone();
+        config.pools.values_mut().for_each(|pool| pool.l2_advertisements.reverse());
+        let (nodes, alive) = (cluster.nodes().clone(), cluster.alive().clone());
+        let reversed = Cluster::new(Arc::new(config), nodes, alive, cluster.options().clone());
+        let (one, other) = (everywhere(&cluster, &service, &serving), everywhere(&reversed, &service, &serving));
+        prop_assert_eq!(one.succession, other.succession);
+        for ((node, one), (_, other)) in one.layer2.iter().zip(&other.layer2) {
+            let word = |it: &Result<Layer2, Refusal>| it.as_ref().err().map(Refusal::reason);
+            prop_assert_eq!(word(one), word(other), "{}", node);
+            prop_assert_eq!(one.as_ref().ok(), other.as_ref().ok(), "{}", node);
+        }
+    }
+}
