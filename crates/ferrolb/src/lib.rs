@@ -12,13 +12,14 @@ pub mod controller;
 pub mod embedded;
 mod events;
 pub mod lab;
-#[allow(dead_code)]
 pub mod layer2;
 mod logging;
+mod netlink;
 mod pace;
 mod pod;
 pub mod serving;
 pub mod speaker;
 pub mod standalone;
+mod sys;
 mod watch;
 pub mod webhook;

@@ -262,7 +262,7 @@ fn generate_name(object: &mut Value, number: usize) {
     }
 }
 
-const OUR_GROUPS: [&str; 2] = [api::metallb::GROUP, api::frrk8s::GROUP];
+pub(super) const OUR_GROUPS: [&str; 2] = [api::metallb::GROUP, api::frrk8s::GROUP];
 const KUBERNETES_KINDS: [(&str, &str); 6] = [
     ("v1", "ConfigMap"),
     ("v1", "Namespace"),

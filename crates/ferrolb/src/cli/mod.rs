@@ -133,7 +133,7 @@ enum Command {
     #[command(after_help = "Examples (as root):\n  \
         ferrolb lab up --nodes 3 --dual-stack\n  \
         export KUBECONFIG=/run/ferrolb/labs/lab/control/host.kubeconfig\n  \
-        kubectl apply -f examples/lab.yaml && kubectl get services\n  \
+        kubectl apply -f examples/lab/web.yaml && kubectl get services\n  \
         ferrolb lab exec client curl -s http://10.10.100.1\n  \
         ferrolb lab traffic 10.10.100.1:80 --protocol http --seconds 10\n  \
         ferrolb lab kill-speaker 2\n  \

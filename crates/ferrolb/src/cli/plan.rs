@@ -3,6 +3,7 @@
 mod announcing;
 mod difference;
 mod live;
+mod moves;
 mod proposal;
 mod table;
 
@@ -55,10 +56,10 @@ pub(super) struct PlanArgs {
     #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
     lb_class: String,
     /// The nodes whose speakers are alive; all nodes if not given
-    #[arg(long, value_name = "NODE,...", value_delimiter = ',', conflicts_with = "live")]
+    #[arg(long, value_name = "NODE,...", value_delimiter = ',')]
     speakers: Option<Vec<String>>,
     /// Announce from nodes with the label node.kubernetes.io/exclude-from-external-load-balancers too
-    #[arg(long, conflicts_with = "live")]
+    #[arg(long)]
     ignore_exclude_lb: bool,
 }
 
@@ -158,7 +159,9 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     };
     note_if_nothing(manifests.count);
     note_cluster_ips(&services);
-    let announcing = Announcing::of(args, &objects, &decided, &manifests.serving());
+    let serving = manifests.serving();
+    announcing::note_what_is_missing(&objects, &decided, &serving);
+    let announcing = Announcing::of(args, &objects, &decided, &serving);
     for (assignment, owner) in assignments.iter_mut().zip(&announcing.owners) {
         assignment.owner.clone_from(owner);
     }

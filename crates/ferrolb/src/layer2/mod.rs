@@ -3,9 +3,13 @@
 //! What is answered, when and how is decided by [`protocol::l2`]; here are the thread, its sockets and its view of the
 //! local interfaces. Whoever uses it tells [changes](Change) and hears [`News`].
 
+mod bound;
 mod counters;
 mod excluded;
+mod filter;
+mod groups;
 mod links;
+mod ports;
 mod thread;
 
 use std::collections::BTreeSet;
@@ -16,6 +20,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio::sync::{mpsc, watch};
 
+pub use bound::{BindError, Bound};
 pub use counters::Counters;
 pub use excluded::Excluded;
 pub use links::{Link, Links, Silence};
@@ -94,7 +99,7 @@ pub enum News {
 pub fn start(options: Options) -> anyhow::Result<Layer2> {
     let counters = Arc::new(Counters::default());
     let (links, links_seen) = watch::channel(Arc::new(Links::default()));
-    let running = thread::start(options, Arc::clone(&counters), links).context("starting layer 2")?;
+    let running = thread::start(options, &counters, links).context("starting layer 2")?;
     Ok(Layer2 { running, counters, links: links_seen })
 }
 

@@ -1,19 +1,42 @@
 //! The thread: waits for whatever comes first, hands it to the machine, and does what the machine says.
 
-use std::io;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
+mod fellows;
+mod interfaces;
 
-use protocol::l2::AddressCounters;
-use rustix::event::{EventfdFlags, eventfd};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use protocol::Machine;
+use protocol::l2::{self, AddressCounters, DropReason, Event, Input, Output, Responder};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
-use super::{Change, Counters, Links, News, Options};
+use super::links::Known;
+use super::ports::Ports;
+use super::{Change, Claim, Counters, Links, News, Options};
+use crate::netlink::{Changes, Route};
+use fellows::Fellows;
 
 /// Calls that wait for the thread. It takes all of them each time it wakes up.
 const COMMANDS: usize = 1024;
+/// Events of the poll that are looked at in one go.
+const EVENTS: usize = 64;
+/// Above what everything else on the node has, where that is permitted.
+const NICENESS: i32 = -10;
+/// Everything is listed anew so often, though every change is told.
+const LISTING: Duration = Duration::from_secs(10);
+/// An interface that fell silent without a word is looked at again.
+const SECOND_LOOK: Duration = Duration::from_millis(100);
+
+const KEY_COMMANDS: u64 = 1;
+const KEY_CHANGES: u64 = 2;
 
 #[derive(Debug)]
 pub(super) enum Command {
@@ -31,7 +54,7 @@ pub(super) struct Running {
 impl Running {
     pub(super) fn tell(&self, command: Command) {
         if let Some(commands) = &self.commands {
-            // The other side is gone only if the thread panicked, which its end tells.
+            // The other side is gone only if the thread has ended, which is said where that happens.
             let _ = commands.send(command);
             wake(&self.wake);
         }
@@ -48,33 +71,218 @@ impl Drop for Running {
     }
 }
 
+fn wake(wake: &OwnedFd) {
+    // Full means that the thread has not yet noticed earlier ones, and will.
+    let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
+}
+
+/// The sockets that every node needs are opened here, so that it fails where somebody sees it.
 pub(super) fn start(
     options: Options,
-    counters: Arc<Counters>,
+    counters: &Counters,
     links: watch::Sender<Arc<Links>>,
 ) -> io::Result<Running> {
     let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let (commands, incoming) = sync_channel(COMMANDS);
-    let woken = Arc::clone(&wake);
-    let thread = std::thread::Builder::new()
-        .name("layer2".to_owned())
-        .spawn(move || run(&options, &counters, &links, &incoming, &woken))?;
+    let thread = Thread::new(options, counters, links, incoming, Arc::clone(&wake))?;
+    let thread = std::thread::Builder::new().name("layer2".to_owned()).spawn(move || thread.run())?;
     Ok(Running { commands: Some(commands), wake, thread: Some(thread) })
 }
 
-fn run(
-    _options: &Options,
-    _counters: &Counters,
-    _links: &watch::Sender<Arc<Links>>,
-    incoming: &Receiver<Command>,
-    _woken: &OwnedFd,
-) {
-    for command in incoming {
-        tracing::debug!(?command, "layer 2");
-    }
+struct Thread {
+    options: Options,
+    totals: Arc<l2::Counters>,
+    incoming: Receiver<Command>,
+    woken: Arc<OwnedFd>,
+    route: Route,
+    changes: Changes,
+    ports: Ports,
+    responder: Responder,
+    known: Known,
+    /// Interfaces as the responder knows them.
+    told: BTreeMap<u32, l2::Interface>,
+    links: watch::Sender<Arc<Links>>,
+    published: Arc<Links>,
+    fellows: Fellows,
+    news: Option<mpsc::Sender<News>>,
+    list_at: Instant,
+    /// Whether the kernel's filters lag behind what is announced.
+    addresses_changed: bool,
 }
 
-fn wake(wake: &OwnedFd) {
-    // Full means that the thread has not yet noticed earlier ones, and will.
-    let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
+impl Thread {
+    fn new(
+        options: Options,
+        counters: &Counters,
+        links: watch::Sender<Arc<Links>>,
+        incoming: Receiver<Command>,
+        woken: Arc<OwnedFd>,
+    ) -> io::Result<Thread> {
+        let now = Instant::now();
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let changes = Changes::open()?;
+        for (descriptor, key) in [(woken.as_fd(), KEY_COMMANDS), (changes.as_fd(), KEY_CHANGES)] {
+            epoll::add(&poll, descriptor, epoll::EventData::new_u64(key), epoll::EventFlags::IN)?;
+        }
+        let mut seed = [0; 8];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let machine = l2::Options { refresh: options.refresh, seed: u64::from_ne_bytes(seed) };
+        let mut thread = Thread {
+            responder: Responder::new(machine, counters.totals(), now),
+            options,
+            totals: counters.totals(),
+            incoming,
+            woken,
+            route: Route::open()?,
+            changes,
+            ports: Ports::new(poll),
+            known: Known::default(),
+            told: BTreeMap::new(),
+            links,
+            published: Arc::default(),
+            fellows: Fellows::default(),
+            news: None,
+            list_at: now + LISTING,
+            addresses_changed: false,
+        };
+        thread.known = Known::list(&mut thread.route)?;
+        thread.follow_links(&BTreeSet::new(), now);
+        Ok(thread)
+    }
+
+    fn run(mut self) {
+        if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+            tracing::debug!(%error, "layer 2 runs at normal priority");
+        }
+        let mut events = Vec::with_capacity(EVENTS);
+        loop {
+            self.flush();
+            if let Err(error) = self.wait(&mut events) {
+                tracing::error!(%error, "layer 2 ends: it cannot wait");
+                return;
+            }
+            let now = Instant::now();
+            for event in events.drain(..) {
+                match event.data.u64() {
+                    KEY_COMMANDS => {
+                        if self.take_commands(now).is_err() {
+                            return;
+                        }
+                    }
+                    KEY_CHANGES => self.take_changes(now),
+                    key => self.take_frames(key, now),
+                }
+            }
+            if self.list_at <= now {
+                self.list(now);
+            }
+            if self.responder.deadline().is_some_and(|deadline| deadline <= now) {
+                self.responder.handle_timeout(now);
+            }
+        }
+    }
+
+    fn wait(&self, events: &mut Vec<epoll::Event>) -> io::Result<()> {
+        let until = self.responder.deadline().map_or(self.list_at, |deadline| deadline.min(self.list_at));
+        let time = until.saturating_duration_since(Instant::now());
+        // Whole milliseconds, so that what is due soon is done in one go.
+        let millis = time.as_micros().div_ceil(1000) as i64;
+        let timeout = Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 };
+        match epoll::wait(self.ports.poll(), rustix::buffer::spare_capacity(events), Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Fails when nobody is left who could tell anything.
+    fn take_commands(&mut self, now: Instant) -> Result<(), TryRecvError> {
+        // Before the channel is looked at, so that nothing is missed.
+        let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+        loop {
+            match self.incoming.try_recv() {
+                Ok(Command::Apply(changes)) => {
+                    changes.into_iter().for_each(|(change, counters)| self.apply(change, counters, now));
+                }
+                Ok(Command::News(sender)) => self.news = Some(sender),
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(gone) => return Err(gone),
+            }
+        }
+    }
+
+    fn apply(&mut self, change: Change, counters: Option<Arc<AddressCounters>>, now: Instant) {
+        let input = match change {
+            Change::Announce { address, interfaces, claim } => {
+                let probe = self.options.probe_before_claim && claim == Claim::Fresh;
+                Input::Announce { address, interfaces, probe, counters: counters.unwrap_or_default() }
+            }
+            Change::Withdraw { address } => Input::Withdraw(address),
+            Change::Fellows { stations, addresses } => {
+                let stations = self.fellows.set(stations, addresses, &mut self.route);
+                return self.responder.handle(Input::Fellows(stations), now);
+            }
+        };
+        self.addresses_changed = true;
+        self.responder.handle(input, now);
+    }
+
+    fn take_frames(&mut self, key: u64, now: Instant) {
+        let Some((index, protocol)) = Ports::of_key(key) else { return };
+        let responder = &mut self.responder;
+        let received = self.ports.receive(index, protocol, |frame| responder.receive(index, frame, now));
+        if let Err(error) = received {
+            tracing::debug!(index, %error, "nothing more is heard of an interface");
+            self.forget(index, now);
+            self.list_at = self.list_at.min(now + SECOND_LOOK);
+        }
+    }
+
+    /// Does what the machine wants done. What is announced is heard of before anybody is told that it is.
+    fn flush(&mut self) {
+        if std::mem::take(&mut self.addresses_changed) {
+            self.ports.listen_for(&self.responder.addresses().collect());
+        }
+        while let Some(output) = self.responder.poll() {
+            match output {
+                Output::Send { interface, frame } => {
+                    if let Err(error) = self.ports.send(interface, &frame) {
+                        tracing::trace!(interface, %error, "a frame was not sent");
+                        self.totals.count_drops(DropReason::SendFailed, 1);
+                    }
+                }
+                Output::Join { interface, group } => self.ports.join(interface, group),
+                Output::Leave { interface, group } => self.ports.leave(interface, group),
+                Output::Event(event) => self.tell(&event),
+            }
+        }
+    }
+
+    fn tell(&mut self, event: &Event) {
+        let news = self.news(event);
+        let Some(sender) = &self.news else { return };
+        match sender.try_send(news) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_)) => self.totals.count_drops(DropReason::NewsFull, 1),
+            Err(TrySendError::Closed(_)) => self.news = None,
+        }
+    }
+
+    fn news(&mut self, event: &Event) -> News {
+        let name = |index| self.told.get(&index).map_or_else(|| index.to_string(), |it| it.name.clone());
+        match *event {
+            Event::Conflict { address, interface, station, fellow } => {
+                let interface = name(interface);
+                let fellow = fellow || self.is_fellow_after_all(station);
+                News::Conflict { address, interface, station, fellow }
+            }
+            Event::Wanted { address, interface, station } => {
+                News::Wanted { address, interface: name(interface), station }
+            }
+            Event::ClaimRefused { address, interface, station } => {
+                News::ClaimRefused { address, interface: name(interface), station }
+            }
+            Event::Claimed { address } => News::Claimed { address },
+            Event::TooMany { address } => News::TooMany { address },
+        }
+    }
 }

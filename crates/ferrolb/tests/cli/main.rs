@@ -4,7 +4,7 @@ mod admit;
 mod apiserver;
 // What the tests of the controller do to a cluster, of which these here do less.
 #[allow(dead_code)]
-#[path = "../controller/cluster.rs"]
+#[path = "../components/cluster.rs"]
 mod cluster;
 mod deploy;
 mod plan;

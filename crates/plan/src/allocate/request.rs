@@ -43,8 +43,7 @@ pub(crate) const SHARING_ANNOTATIONS: [&str; 2] = [SHARING.key, SHARING.deprecat
 
 /// Whether a Service declares that it shares its addresses, be it without a key to share them under.
 pub(crate) fn declares_sharing(service: &Service) -> bool {
-    let Annotation { key, deprecated_key } = SHARING;
-    [key, deprecated_key].iter().any(|&key| service.annotations.contains_key(key))
+    SHARING_ANNOTATIONS.iter().any(|&key| service.annotations.contains_key(key))
 }
 
 /// The keys that a user should rename, in name order. The prefix is compared without its slash.

@@ -28,6 +28,9 @@ pub(super) struct Announcing<'a> {
     pub(super) owners: Vec<Option<Name>>,
 }
 
+/// What nodes say of one Service, and which nodes say so.
+pub(super) type Reasons<'a> = BTreeMap<String, Vec<&'a str>>;
+
 /// One address at the node that answers for it.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Announced<'a> {
@@ -77,7 +80,6 @@ impl<'a> Announcing<'a> {
         let nodes: BTreeMap<String, Node> =
             objects.nodes.iter().map(|node| (node.name.clone(), node.clone())).collect();
         let alive = alive(args, &nodes);
-        note_what_is_missing(objects, services, serving);
         let (config, problems) = configurations(args, objects);
         let options = Options {
             ignore_exclude_label: args.ignore_exclude_lb,
@@ -96,6 +98,25 @@ impl<'a> Announcing<'a> {
             announcing.add(service, decided, &problems);
         }
         announcing
+    }
+
+    /// Who answers, by the name of the Service.
+    pub(super) fn owners(&self) -> BTreeMap<String, Name> {
+        let announced = self.announcements.iter().flatten();
+        announced.map(|it| (it.service.to_string(), it.node.clone())).collect()
+    }
+
+    /// For each Service that some node refuses, by its name, why.
+    pub(super) fn reasons(&self) -> BTreeMap<String, Reasons<'_>> {
+        let mut reasons: BTreeMap<String, Reasons<'_>> = BTreeMap::new();
+        for (node, of_node) in &self.nodes {
+            for refused in &of_node.refusals {
+                let of_service = reasons.entry(refused.service.to_string()).or_default();
+                let why = refused.refusal.to_string().replace('\n', "; ");
+                of_service.entry(why).or_default().push(node);
+            }
+        }
+        reasons
     }
 
     /// `problems`: of each node that has no configuration, why.
@@ -130,6 +151,20 @@ impl<'a> Announcing<'a> {
     }
 }
 
+/// Nodes are named only where they differ.
+pub(super) fn one_line(reasons: &Reasons<'_>) -> String {
+    const NAMED_NODES: usize = 3;
+    let named = |nodes: &[&str]| match nodes.len().saturating_sub(NAMED_NODES) {
+        0 => nodes.join(", "),
+        more => format!("{} and {more} more", nodes[..NAMED_NODES].join(", ")),
+    };
+    if let (1, Some(why)) = (reasons.len(), reasons.keys().next()) {
+        return why.clone();
+    }
+    let each = reasons.iter().map(|(why, nodes)| format!("{}: {why}", named(nodes)));
+    each.collect::<Vec<_>>().join("; ")
+}
+
 fn names(interfaces: Interfaces) -> Option<BTreeSet<String>> {
     match interfaces {
         Interfaces::All => None,
@@ -147,7 +182,12 @@ fn alive(args: &PlanArgs, nodes: &BTreeMap<String, Node>) -> Alive {
     Alive::These(speakers)
 }
 
-fn note_what_is_missing(objects: &Objects, services: &[Service], serving: &HashMap<ServiceKey, Serving>) {
+/// To be said of manifests, where what is missing may have been forgotten.
+pub(super) fn note_what_is_missing(
+    objects: &Objects,
+    services: &[Service],
+    serving: &HashMap<ServiceKey, Serving>,
+) {
     if objects.nodes.is_empty() {
         if !objects.l2_advertisements.is_empty() {
             eprintln!("note: there is no Node in the input, so nobody answers for an address");

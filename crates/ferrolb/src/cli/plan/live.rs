@@ -11,11 +11,14 @@ use http::StatusCode;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 use plan::allocate::{POOL_ANNOTATION, Reservation, allocate_beside};
+use plan::announce::Name;
 use plan::range::parse_address;
 use plan::snapshot::{Service, ServiceType};
 use serde::Serialize;
 
+use super::announcing::Announcing;
 use super::difference::{Change, Difference, Holding, Kind, difference};
+use super::moves::{Move, moves};
 use super::proposal::World;
 use super::{PlanArgs, allocation_options, reserved};
 use crate::call;
@@ -27,9 +30,12 @@ use crate::cli::{Format, exit, print, yaml};
 const ONLY_RESERVATIONS: &str = "fieldSelector=metadata.name%3Dferrolb-reservations";
 
 #[derive(Debug, Serialize)]
-struct LiveReport {
+pub(super) struct LiveReport {
     #[serde(flatten)]
     difference: Difference,
+    /// By the name of the Service: where another node would answer for it, or no node, or the first one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) moves: Vec<Move>,
     /// What an API server or the controller would refuse, and why.
     rejected: Vec<Finding>,
     /// Whether the controller would refuse the configuration as a whole, and change nothing.
@@ -107,6 +113,12 @@ fn sources(namespace: &str) -> Vec<Source> {
         ours("metallb.io/v1beta2", "BGPPeer", "bgppeers", false),
         core("ConfigMap", &format!("namespaces/{namespace}/configmaps?{ONLY_RESERVATIONS}"), false),
         core("Service", "services", true),
+        Source {
+            api_version: "discovery.k8s.io/v1",
+            kind: "EndpointSlice",
+            path: "/apis/discovery.k8s.io/v1/endpointslices".to_owned(),
+            is_required: false,
+        },
     ]
 }
 
@@ -142,7 +154,7 @@ async fn list(client: &Client, source: &Source, objects: &mut Vec<Object>) -> Re
 }
 
 /// What would be different, and what else is worth a word.
-fn compare(
+pub(super) fn compare(
     args: &PlanArgs,
     found: Vec<Object>,
     changes: Vec<Object>,
@@ -174,8 +186,10 @@ fn compare(
 
     let of_controller = parse(after.objects.clone(), &View { role: Role::Controller, ..view });
     let refusal = of_controller.problems.first();
-    let then = match refusal {
-        Some(problem) => after.services.iter().map(|service| frozen(service, problem)).collect(),
+    let (then, decided): (Vec<Holding>, Vec<Service>) = match refusal {
+        Some(problem) => {
+            (after.services.iter().map(|service| frozen(service, problem)).collect(), after.services.clone())
+        }
         None => {
             let options = allocation_options(&args.lb_class);
             let kept = reserved(&after.objects.config_maps, &args.namespace);
@@ -185,14 +199,11 @@ fn compare(
             let (decisions, _) = allocate_beside(&options, pools, &after.services, &reservations);
             let each = decisions.iter().zip(&after.services);
             each.map(|(decision, service)| {
-                let mut written = service.clone();
-                if let Some(write) = &decision.write {
-                    write.apply(&mut written);
-                }
+                let written = decision.applied_to(service);
                 let message = decision.refusal.as_ref().map(|_| decision.message());
-                holding(&written, message.unwrap_or_default())
+                (holding(&written, message.unwrap_or_default()), written)
             })
-            .collect()
+            .unzip()
         }
     };
     if let Some(problem) = refusal.filter(|problem| known.contains(&problem.to_string())) {
@@ -202,7 +213,11 @@ fn compare(
     let touched: HashSet<String> =
         world.touched.iter().filter(|id| id.1 == "Service").map(|id| format!("{}/{}", id.2, id.3)).collect();
     let difference = difference(now, then, |service| touched.contains(service));
-    Ok((LiveReport { difference, rejected, refused: refusal.is_some() }, notes))
+    let moves = moves(
+        &Announcing::of(args, &before.objects, &before.services, &before.serving()),
+        &Announcing::of(args, &after.objects, &decided, &after.serving()),
+    );
+    Ok((LiveReport { difference, moves, rejected, refused: refusal.is_some() }, notes))
 }
 
 /// What would be kept for Services that the changes delete.
@@ -240,7 +255,7 @@ fn holding(service: &Service, message: String) -> Holding {
 fn text(report: &LiveReport) -> String {
     let paint = Paint::for_stdout();
     let mut text = String::new();
-    let LiveReport { difference: Difference { changes, unchanged }, rejected, refused } = report;
+    let LiveReport { difference: Difference { changes, unchanged }, moves, rejected, refused } = report;
     if !rejected.is_empty() {
         text.push_str(&paint.red(&format!("{} would be rejected", counted(rejected.len(), "resource"))));
         text.push('\n');
@@ -268,6 +283,17 @@ fn text(report: &LiveReport) -> String {
             [it.service.clone(), ips(&it.now.ips), ips(&it.then.ips), it.message.replace('\n', "; ")]
         };
         text.push_str(&table(["SERVICE", "NOW", "THEN", "WHY"], of_kind.iter().map(row)));
+        text.push('\n');
+    }
+    if !moves.is_empty() {
+        text.push_str(&format!(
+            "{} {}\n",
+            counted(moves.len(), "Service"),
+            paint.yellow("would move to another node")
+        ));
+        let node = |node: &Option<Name>| node.as_deref().unwrap_or("-").to_owned();
+        let row = |it: &Move| [it.service.clone(), node(&it.now), node(&it.then), it.message.clone()];
+        text.push_str(&table(["SERVICE", "NOW", "THEN", "WHY"], moves.iter().map(row)));
         text.push('\n');
     }
     let keep = if *unchanged == 1 { "keeps what it has" } else { "keep what they have" };

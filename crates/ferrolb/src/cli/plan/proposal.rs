@@ -6,7 +6,7 @@ use plan::allocate::POOL_ANNOTATION;
 use serde_json::{Value, json};
 
 use crate::cli::input::Object;
-use crate::cli::manifests::DEFAULT_NAMESPACE;
+use crate::cli::manifests::{DEFAULT_NAMESPACE, OUR_GROUPS};
 
 /// What an object is found by: group, kind, namespace, name.
 pub(super) type Id = (String, String, String, String);
@@ -51,7 +51,10 @@ impl World {
         for mut change in changes {
             let id = self.put_namespace(&mut change.value);
             if let Some(object) = change.value.as_object_mut() {
-                object.remove("status"); // Who creates an object cannot give it one.
+                // Who writes an object cannot give it a status, and takes away none.
+                object.remove("status");
+                let status = self.get(&id).and_then(|live| live.get("status"));
+                object.extend(status.map(|status| ("status".to_owned(), status.clone())));
             }
             if id.0.is_empty() && id.1 == "Service" {
                 let live = self.get(&id).cloned();
@@ -113,7 +116,11 @@ impl World {
         let is_namespaced = !matches!(kind.as_str(), "Namespace" | "Node");
         let mut namespace = text(&object["metadata"]["namespace"]);
         if is_namespaced && namespace.is_empty() && object["metadata"].is_object() {
-            namespace = if group.is_empty() { DEFAULT_NAMESPACE.to_owned() } else { self.namespace.clone() };
+            namespace = if OUR_GROUPS.contains(&group.as_str()) {
+                self.namespace.clone()
+            } else {
+                DEFAULT_NAMESPACE.to_owned()
+            };
             object["metadata"]["namespace"] = namespace.as_str().into();
         }
         (group, kind, namespace, text(&object["metadata"]["name"]))

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use plan::config::Pool;
 
+use super::announcing::one_line;
 use super::{Assignment, Kept, PlanReport};
 use crate::cli::output::{Paint, counted, table};
 
@@ -102,9 +103,9 @@ fn unanswered(report: &PlanReport<'_>, paint: Paint) -> String {
         return String::new();
     }
     let mut by_reasons: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (service, reasons) in reasons(report) {
+    for (service, reasons) in report.announcing.reasons() {
         if unanswered.contains(service.as_str()) {
-            by_reasons.entry(reasons).or_default().push(service);
+            by_reasons.entry(one_line(&reasons)).or_default().push(service);
         }
     }
     let row = |(why, mut services): (String, Vec<String>)| {
@@ -120,32 +121,4 @@ fn unanswered(report: &PlanReport<'_>, paint: Paint) -> String {
     let heading = format!("{} that no node answers for by layer 2", counted(unanswered.len(), "Service"));
     let rows = table(["SERVICE", "WHY"], by_reasons.into_iter().map(row));
     format!("{}\n{rows}\n", paint.yellow(&heading))
-}
-
-/// For each Service that some node refuses, what all of them say.
-fn reasons(report: &PlanReport<'_>) -> BTreeMap<String, String> {
-    let mut reasons: BTreeMap<String, BTreeMap<String, Vec<&str>>> = BTreeMap::new();
-    for (node, of_node) in &report.announcing.nodes {
-        for refused in &of_node.refusals {
-            let of_service = reasons.entry(refused.service.to_string()).or_default();
-            of_service.entry(refused.refusal.to_string().replace('\n', "; ")).or_default().push(node);
-        }
-    }
-    let one_line = |of_service: BTreeMap<String, Vec<&str>>| match of_service.len() {
-        1 => of_service.into_keys().collect(),
-        _ => {
-            let parts: Vec<String> =
-                of_service.into_iter().map(|(why, nodes)| format!("{}: {why}", nodes_text(&nodes))).collect();
-            parts.join("; ")
-        }
-    };
-    reasons.into_iter().map(|(service, of_service)| (service, one_line(of_service))).collect()
-}
-
-fn nodes_text(nodes: &[&str]) -> String {
-    const NAMED_NODES: usize = 3;
-    match nodes.len().saturating_sub(NAMED_NODES) {
-        0 => nodes.join(", "),
-        more => format!("{} and {more} more", nodes[..NAMED_NODES].join(", ")),
-    }
 }

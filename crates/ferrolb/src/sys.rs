@@ -1,0 +1,72 @@
+//! The few calls of the system for which no safe wrapper exists. Nothing else in FerroLB is `unsafe`.
+#![allow(unsafe_code)]
+
+use std::ffi::c_int;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+
+use socket2::{SockAddr, Socket};
+
+/// Binds a packet socket to one interface and one type of frames, from when on it receives.
+pub(crate) fn bind_packet(socket: &Socket, interface: u32, ether_type: u16) -> io::Result<()> {
+    let interface = c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the storage is zeroed, aligned and larger than a `sockaddr_ll`, every field of which may be zero, and the
+    // length that is reported is that of what was written.
+    let ((), address) = unsafe {
+        SockAddr::try_init(|storage, length| {
+            let address = storage.cast::<libc::sockaddr_ll>();
+            (*address).sll_family = libc::AF_PACKET as u16;
+            (*address).sll_protocol = ether_type.to_be();
+            (*address).sll_ifindex = interface;
+            *length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+            Ok(())
+        })?
+    };
+    socket.bind(&address)
+}
+
+/// Has the interface receive frames to a multicast station, or no longer. The kernel counts how often.
+pub(crate) fn packet_membership(
+    socket: &Socket,
+    interface: u32,
+    station: [u8; 6],
+    join: bool,
+) -> io::Result<()> {
+    let mut request = libc::packet_mreq {
+        mr_ifindex: c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?,
+        mr_type: libc::PACKET_MR_MULTICAST as u16,
+        mr_alen: 6,
+        mr_address: [0; 8],
+    };
+    request.mr_address[..6].copy_from_slice(&station);
+    let option = if join { libc::PACKET_ADD_MEMBERSHIP } else { libc::PACKET_DROP_MEMBERSHIP };
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and pointer and length are those of one value
+    // that lives until the call returns.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            (&raw const request).cast(),
+            size_of::<libc::packet_mreq>() as libc::socklen_t,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How many frames a packet socket had no room for since it was last asked.
+pub(crate) fn packet_drops(socket: &Socket) -> io::Result<u32> {
+    let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
+    let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+    // SAFETY: as above; the kernel writes at most `length` bytes, and any bytes are valid statistics.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_PACKET,
+            libc::PACKET_STATISTICS,
+            (&raw mut statistics).cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
+}
