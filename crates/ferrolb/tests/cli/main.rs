@@ -7,6 +7,9 @@ mod apiserver;
 #[path = "../components/cluster.rs"]
 mod cluster;
 mod deploy;
+#[allow(dead_code)]
+#[path = "../components/nodes.rs"]
+mod nodes;
 mod plan;
 mod plan_live;
 mod plan_nodes;
