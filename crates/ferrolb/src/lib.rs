@@ -11,6 +11,7 @@ mod configuration_state;
 pub mod controller;
 pub mod embedded;
 mod events;
+pub mod lab;
 pub mod layer2;
 mod logging;
 mod netlink;

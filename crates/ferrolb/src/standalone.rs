@@ -1,4 +1,5 @@
-//! A cluster of one process: the embedded API server with everything that FerroLB needs in it, and the controller.
+//! A cluster of one process: the embedded API server with everything that FerroLB needs in it, the controller, and if
+//! asked for a speaker.
 
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tokio::sync::{oneshot, watch};
 use crate::call;
 use crate::controller::{self, Controller, Progress};
 use crate::embedded::{self, Embedded};
+use crate::layer2;
+use crate::speaker::{self, Speaker};
 
 /// Who writes definitions, in the words of server-side apply.
 const FIELD_MANAGER: &str = "ferrolb";
@@ -23,11 +26,19 @@ pub struct Options {
     /// Where resources are read from. It is made if there is none.
     pub namespace: String,
     pub load_balancer_class: Option<String>,
+    /// A speaker of this host, if it is to have one.
+    pub speaker: Option<SpeakerOptions>,
+}
+
+#[derive(Debug, Clone)]
+pub struct SpeakerOptions {
+    pub speaker: speaker::Options,
+    pub layer2: layer2::Options,
 }
 
 impl Options {
     pub fn new(server: embedded::Options, namespace: impl Into<String>) -> Options {
-        Options { server, namespace: namespace.into(), load_balancer_class: None }
+        Options { server, namespace: namespace.into(), load_balancer_class: None, speaker: None }
     }
 }
 
@@ -36,6 +47,7 @@ impl Options {
 pub struct Standalone {
     server: Embedded,
     controller: Controller,
+    speaker: Option<Speaker>,
 }
 
 /// Runs until told to stop: first the controller ends, then the server.
@@ -49,7 +61,14 @@ impl Standalone {
         let client = server.client("controller");
         install(&client, &options.namespace).await?;
         let controller = Controller::new(client, of_controller(options));
-        Ok(Standalone { server, controller })
+        let speaker = match options.speaker.clone() {
+            Some(SpeakerOptions { speaker, layer2 }) => {
+                let wire = Box::new(layer2::start(layer2)?);
+                Some(Speaker::new(server.client("speaker"), speaker, wire))
+            }
+            None => None,
+        };
+        Ok(Standalone { server, controller, speaker })
     }
 
     /// Clients in this process, the address, the kubeconfig.
@@ -63,14 +82,25 @@ impl Standalone {
     }
 
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-        let Standalone { server, controller } = self;
+        let Standalone { server, controller, speaker } = self;
         let is_ready = controller.progress().is_ready;
         let telling = tokio::spawn(tell(is_ready, server.kubeconfig().display().to_string()));
         let (end_server, server_ends) = oneshot::channel::<()>();
         let serving = tokio::spawn(server.serve(async {
             let _ = server_ends.await;
         }));
-        let ended = controller.run(stop).await;
+        let ended = match speaker {
+            Some(speaker) => {
+                let (end_speaker, speaker_ends) = oneshot::channel::<()>();
+                let speaking = tokio::spawn(speaker.run(async {
+                    let _ = speaker_ends.await;
+                }));
+                let ended = controller.run(stop).await;
+                drop(end_speaker);
+                speaking.await.context("the speaker ended by itself")?.and(ended)
+            }
+            None => controller.run(stop).await,
+        };
         telling.abort();
         drop(end_server);
         serving.await.context("the server ended by itself")?;

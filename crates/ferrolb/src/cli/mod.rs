@@ -10,6 +10,7 @@ mod ending;
 mod go_flags;
 mod input;
 mod kinds;
+mod lab;
 mod manifests;
 mod output;
 mod plan;
@@ -128,6 +129,17 @@ enum Command {
         ferrolb apiserver import --data-dir new < backup.jsonl\n\n\
         SIGTERM and SIGINT end it. Exit codes: 0 ended or in order, 1 the store is damaged, 2 it cannot be used.")]
     Apiserver(apiserver::ApiserverArgs),
+    /// A data centre in network namespaces, to try things in
+    #[command(after_help = "Examples (as root):\n  \
+        ferrolb lab up --nodes 3 --dual-stack\n  \
+        export KUBECONFIG=/run/ferrolb/labs/lab/control/host.kubeconfig\n  \
+        kubectl apply -f examples/lab/web.yaml && kubectl get services\n  \
+        ferrolb lab exec client curl -s http://10.10.100.1\n  \
+        ferrolb lab traffic 10.10.100.1:80 --protocol http --seconds 10\n  \
+        ferrolb lab kill-speaker 2\n  \
+        ferrolb lab down\n\n\
+        Exit codes: 0 done, 2 it could not be done; exec and capture end as their command does.")]
+    Lab(lab::LabArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -188,6 +200,7 @@ pub fn run() -> ExitCode {
         Command::Speaker(args) => speaker::run(&args),
         Command::Standalone(args) => standalone::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
+        Command::Lab(args) => lab::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),
     };

@@ -1,12 +1,15 @@
 //! `ferrolb standalone`: API server and controller in one process, for a machine without a cluster.
 
+use anyhow::Context;
 use clap::Args;
 
 use super::apiserver::ServeArgs;
 use super::ending;
 use super::plan::DEFAULT_NAMESPACE;
+use super::speaker::OwnArgs;
 use crate::logging;
-use crate::standalone::{self, Options};
+use crate::speaker;
+use crate::standalone::{self, Options, SpeakerOptions};
 
 #[derive(Debug, Args)]
 pub(super) struct StandaloneArgs {
@@ -18,6 +21,42 @@ pub(super) struct StandaloneArgs {
     /// Handle only Services of this load-balancer class, instead of those without one
     #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
     lb_class: String,
+    /// Answer for addresses on this host too, which needs the capability NET_RAW
+    #[arg(long)]
+    speaker: bool,
+    /// With --speaker: the name of this host as a node; its host name if not given
+    #[arg(long, requires = "speaker", default_value = "", hide_default_value = true)]
+    node_name: String,
+    #[command(flatten)]
+    own: OwnArgs,
+}
+
+impl StandaloneArgs {
+    fn load_balancer_class(&self) -> Option<String> {
+        Some(self.lb_class.clone()).filter(|class| !class.is_empty())
+    }
+
+    fn of_speaker(&self) -> anyhow::Result<Option<SpeakerOptions>> {
+        if !self.speaker {
+            return Ok(None);
+        }
+        let node = match self.node_name.as_str() {
+            "" => own_name()?,
+            name => name.to_owned(),
+        };
+        let speaker = speaker::Options {
+            load_balancer_class: self.load_balancer_class(),
+            registers_node: true,
+            ..self.own.options(&self.namespace, &node)
+        };
+        Ok(Some(SpeakerOptions { speaker, layer2: self.own.of_wire()? }))
+    }
+}
+
+/// Of this host, in the letters that a Node may have.
+fn own_name() -> anyhow::Result<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").context("the name of this host")?;
+    Ok(name.trim().to_lowercase())
 }
 
 pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<u8> {
@@ -25,7 +64,8 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<u8> {
     let options = Options {
         server: args.server.options(),
         namespace: args.namespace.clone(),
-        load_balancer_class: Some(args.lb_class.clone()).filter(|class| !class.is_empty()),
+        load_balancer_class: args.load_balancer_class(),
+        speaker: args.of_speaker()?,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {

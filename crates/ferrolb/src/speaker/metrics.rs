@@ -17,14 +17,16 @@ pub struct Metrics {
     registry: Registry,
     pub(super) of_component: ComponentMetrics,
     announced: IntGaugeVec,
-    links: LinkGauges,
+    wire: OnTheWire,
 }
 
-#[derive(Debug, Clone, Default)]
-struct LinkGauges(Arc<Mutex<Links>>);
-
+/// What is counted on the wire, and on which interfaces. One collector, because a registry tells them apart by what
+/// they describe in advance.
 #[derive(Debug, Clone)]
-struct WireCounters(Arc<Counters>);
+struct OnTheWire {
+    links: Arc<Mutex<Links>>,
+    counters: Arc<Counters>,
+}
 
 impl Metrics {
     pub(super) fn new(counters: Arc<Counters>) -> Metrics {
@@ -34,9 +36,8 @@ impl Metrics {
         let options = Opts::new("metallb_speaker_announced", help);
         let announced = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"]);
         let announced = register(&registry, announced);
-        let links = register(&registry, Ok(LinkGauges::default()));
-        register(&registry, Ok(WireCounters(counters)));
-        Metrics { of_component: ComponentMetrics::new(&registry), announced, links, registry }
+        let wire = register(&registry, Ok(OnTheWire { links: Arc::default(), counters }));
+        Metrics { of_component: ComponentMetrics::new(&registry), announced, wire, registry }
     }
 
     pub fn registry(&self) -> &Registry {
@@ -56,7 +57,7 @@ impl Metrics {
     }
 
     pub(super) fn show_links(&self, links: &Links) {
-        *self.links.0.lock().unwrap_or_else(PoisonError::into_inner) = links.clone();
+        *self.wire.links.lock().unwrap_or_else(PoisonError::into_inner) = links.clone();
     }
 }
 
@@ -65,32 +66,35 @@ fn series(node: &str, service: &ServiceKey, doing: &Doing) -> Vec<[String; 4]> {
     doing.addresses.iter().map(labels).collect()
 }
 
-impl Collector for LinkGauges {
+impl Collector for OnTheWire {
     fn desc(&self) -> Vec<&Desc> {
         Vec::new()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
+        let mut families = self.of_links();
+        families.extend(self.of_frames());
+        families.retain(|family| !family.get_metric().is_empty());
+        families
+    }
+}
+
+impl OnTheWire {
+    fn of_links(&self) -> Vec<MetricFamily> {
         let help = "1 if addresses of this protocol are answered for on the interface.";
         let options = Opts::new("ferrolb_layer2_interface_answers", help);
         let gauge = IntGaugeVec::new(options, &["interface", "protocol"]);
         let gauge = gauge.expect("the name of a metric is well-formed");
-        let links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let links = self.links.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, link) in &links.by_name {
             for (protocol, answers) in [("arp", link.arp.is_ok()), ("ndp", link.ndp.is_ok())] {
                 gauge.with_label_values(&[name.as_str(), protocol]).set(answers.into());
             }
         }
-        filled(gauge.collect())
-    }
-}
-
-impl Collector for WireCounters {
-    fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        gauge.collect()
     }
 
-    fn collect(&self) -> Vec<MetricFamily> {
+    fn of_frames(&self) -> Vec<MetricFamily> {
         let counter = |name: &str, help: &str, label: &str| {
             IntCounterVec::new(Opts::new(name, help), &[label]).expect("the name of a metric is well-formed")
         };
@@ -114,7 +118,7 @@ impl Collector for WireCounters {
             "Frames with which another station claimed an address of this node.",
             "ip",
         );
-        for (address, counters) in self.0.addresses() {
+        for (address, counters) in self.counters.addresses() {
             let ip = address.to_string();
             for (family, count) in [
                 (&received, counters.requests_received()),
@@ -133,15 +137,11 @@ impl Collector for WireCounters {
             "reason",
         );
         for reason in DropReason::ALL {
-            dropped.with_label_values(&[reason.name()]).inc_by(self.0.dropped(reason));
+            dropped.with_label_values(&[reason.name()]).inc_by(self.counters.dropped(reason));
         }
         let all = [received, sent, gratuitous, conflicts, dropped];
-        all.into_iter().flat_map(|family| filled(family.collect())).collect()
+        all.iter().flat_map(Collector::collect).collect()
     }
-}
-
-fn filled(families: Vec<MetricFamily>) -> Vec<MetricFamily> {
-    families.into_iter().filter(|family| !family.get_metric().is_empty()).collect()
 }
 
 /// What is said to the owners of Services about something that happened on the wire: the address, a reason, a message.

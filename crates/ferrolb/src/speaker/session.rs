@@ -76,6 +76,8 @@ pub(super) struct Session<'a> {
     writes: JoinSet<(Done, Outcome)>,
     /// Which Service each of them is about.
     about: HashMap<Id, ServiceKey>,
+    /// Until it is known what others have been told before.
+    unsaid: Vec<News>,
     said_again: HashMap<ServiceKey, Instant>,
     /// Addresses of other nodes, whose speakers are fellows.
     fellows: BTreeSet<IpAddr>,
@@ -112,6 +114,7 @@ impl<'a> Session<'a> {
             pace: Pace::default(),
             writes: JoinSet::new(),
             about: HashMap::new(),
+            unsaid: Vec::new(),
             said_again: HashMap::new(),
             fellows: BTreeSet::new(),
             node_addresses: BTreeMap::new(),
@@ -124,6 +127,8 @@ impl<'a> Session<'a> {
         let mut alive = members::watch(&self.client, self.options, &mut self.watches);
         let mut links = self.wire.links();
         let mut news = self.wire.news();
+        // What there is now is known from the start.
+        links.mark_changed();
         loop {
             let deadline = self.pace.deadline(self.statuses.has_ready());
             tokio::select! {
@@ -255,7 +260,7 @@ impl<'a> Session<'a> {
                 self.statuses.observe(value);
             }
             Change::Gone(key) => self.statuses.forget(&key),
-            Change::Complete => self.statuses.is_complete(),
+            Change::Complete => self.statuses.has_all(),
         }
     }
 
@@ -338,8 +343,15 @@ impl<'a> Session<'a> {
             }
         }
         self.wire.apply(effects.changes);
-        for news in effects.news {
-            self.say(news);
+        self.unsaid.extend(effects.news);
+        if self.statuses.is_complete() {
+            for news in std::mem::take(&mut self.unsaid) {
+                // After a restart it is no news to anybody that this node announces.
+                let is_known = !news.is_warning && self.statuses.tells_of_us(&news.seen.service.key);
+                if !is_known {
+                    self.say(news);
+                }
+            }
         }
         for Turned { service, before, now } in effects.turned {
             if let Some(before) = &before {

@@ -135,8 +135,18 @@ impl Statuses {
         self.ready.insert(service);
     }
 
-    pub(super) fn is_complete(&mut self) {
+    pub(super) fn has_all(&mut self) {
         self.is_complete = true;
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Whether it is told already that this node announces the Service.
+    pub(super) fn tells_of_us(&self, service: &ServiceKey) -> bool {
+        let of_service = self.objects.get(service).into_iter().flat_map(BTreeMap::values);
+        of_service.map(Object::announcer).any(|node| node == self.node)
     }
 
     pub(super) fn want(&mut self, service: ServiceKey, doing: Option<&Doing>) {

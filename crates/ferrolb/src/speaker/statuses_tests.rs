@@ -30,7 +30,7 @@ struct Server {
 impl Server {
     fn new(layout: StatusLayout, node: &str) -> Server {
         let mut statuses = Statuses::new(layout, NAMESPACE, node);
-        statuses.is_complete();
+        statuses.has_all();
         Server { statuses, layout, version: 0, objects: BTreeMap::new() }
     }
 

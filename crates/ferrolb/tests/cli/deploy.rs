@@ -1,13 +1,15 @@
-//! The manifests of `deploy/`, on an API server that asks roles: the controller lives within what they grant.
+//! The manifests of `deploy/`, on an API server that asks roles: controller and speakers live within what they grant.
 
 use std::path::Path;
 use std::time::Duration;
 
+use ferrolb::speaker::{self, Members};
 use ferrolb::webhook::{self, Webhook};
 use serde_json::{Value, json};
 
 use crate::Folder;
 use crate::cluster::{Cluster, NAMESPACE, SERVICES, pools, wait};
+use crate::nodes::of_metallb;
 use crate::program::{Program, cluster};
 
 struct Deployed {
@@ -58,8 +60,8 @@ impl Deployed {
         let cluster = cluster(&format!("{data}/admin.kubeconfig")).await;
         cluster.install().await;
         for manifest in manifests().into_iter().filter(is_wanted) {
-            if manifest["kind"] == "ValidatingWebhookConfiguration" {
-                // From here on nobody writes a pool unless the webhook answers, which no test is reached by.
+            if manifest["kind"] == "DaemonSet" {
+                // Before the webhooks, without which nobody writes a pool, and which no test is reached by.
                 cluster.pool("pool", &["192.0.2.0/30"]).await;
             }
             cluster.post(&collection(&manifest), manifest).await;
@@ -72,9 +74,9 @@ impl Deployed {
         Deployed { _server: server, folder, cluster }
     }
 
-    /// A kubeconfig with a token of the controller's ServiceAccount, as its Pod would have one.
-    async fn kubeconfig(&self) -> String {
-        let path = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/controller/token");
+    /// A kubeconfig with a token of this ServiceAccount, as its Pod would have one.
+    async fn kubeconfig(&self, account: &str) -> String {
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/serviceaccounts/{account}/token");
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}});
         let answer = self.cluster.post(&path, request).await;
         let admin = std::fs::read_to_string(format!("{}/admin.kubeconfig", self.folder.path()));
@@ -87,14 +89,14 @@ impl Deployed {
             _ => Some(line.to_owned()),
         };
         let lines: Vec<String> = admin.lines().filter_map(line).collect();
-        let path = format!("{}/controller.kubeconfig", self.folder.path());
+        let path = format!("{}/{account}.kubeconfig", self.folder.path());
         std::fs::write(&path, lines.join("\n")).expect("the folder is writable");
         path
     }
 
     /// The controller as its Pod runs it, but for the ports.
     async fn controller(&self, variables: &[(&str, &str)]) -> Program {
-        let kubeconfig = self.kubeconfig().await;
+        let kubeconfig = self.kubeconfig("controller").await;
         let mut all = vec![
             ("KUBECONFIG", kubeconfig.as_str()),
             ("METALLB_NAMESPACE", NAMESPACE),
@@ -156,7 +158,7 @@ async fn the_controller_lives_within_what_our_manifests_grant() {
 
 #[tokio::test]
 async fn with_the_grants_of_metallb_alone_it_works_and_says_that_there_is_no_election() {
-    let is_of_metallb = |manifest: &Value| manifest["metadata"]["name"] != "ferrolb-additions";
+    let is_of_metallb = |it: &Value| !text(&it["metadata"]["name"]).ends_with("-additions");
     let deployed = Deployed::new("deploy-metallb", is_of_metallb).await;
     let variables = [("METALLB_ML_SECRET_NAME", "memberlist"), ("METALLB_DEPLOYMENT", "controller")];
     let controller = deployed.controller(&variables).await;
@@ -172,7 +174,7 @@ async fn with_the_grants_of_metallb_alone_it_works_and_says_that_there_is_no_ele
 #[tokio::test]
 async fn the_webhook_lives_within_what_our_manifests_grant() {
     let deployed = Deployed::new("deploy-webhook", |_| true).await;
-    let client = cluster(&deployed.kubeconfig().await).await.client;
+    let client = cluster(&deployed.kubeconfig("controller").await).await.client;
     let options = webhook::Options { bind: ([127, 0, 0, 1], 0).into(), ..webhook::Options::new(NAMESPACE) };
     let webhook = Webhook::bind(client, options).await.expect("a port is free");
     let mut is_ready = webhook.is_ready();
@@ -194,6 +196,59 @@ async fn the_webhook_lives_within_what_our_manifests_grant() {
     })
     .await;
     running.abort();
+}
+
+/// Watches the speakers' Pods, announces, and writes all that a speaker writes.
+async fn speaks(deployed: &Deployed) {
+    let (cluster, pods) = (&deployed.cluster, format!("/api/v1/namespaces/{NAMESPACE}/pods"));
+    let labels = json!({"app": "metallb", "component": "speaker"});
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "speaker-0", "labels": labels},
+        "spec": {
+            "serviceAccountName": "speaker", "nodeName": "node-a",
+            "containers": [{"name": "speaker", "image": "ferrolb"}],
+        },
+    });
+    cluster.post(&pods, pod).await;
+    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+    cluster.patch(&format!("{pods}/speaker-0/status"), ready).await;
+    cluster.node("node-a").await;
+    cluster.served("a", &["192.0.2.1"], "node-a").await;
+
+    let client = crate::program::cluster(&deployed.kubeconfig("speaker").await).await.client;
+    let options = speaker::Options {
+        pod_name: Some("speaker-0".to_owned()),
+        members: Members::ReadyPods("app=metallb,component=speaker".to_owned()),
+        ..speaker::Options::new(NAMESPACE, "node-a")
+    };
+    let running = cluster.speaker_with(&client, options);
+    cluster.answers(&running, &["192.0.2.1"]).await;
+    cluster.is_said_to_announce("node-a", "a").await;
+    cluster.is_judged("node-a", "Valid", "").await;
+    let message = r#"announcing from node "node-a" with protocol "layer2""#;
+    cluster.has_event("a", "nodeAssigned", message).await;
+    let list = cluster.get(&of_metallb("servicel2statuses")).await;
+    assert_eq!(list["items"][0]["metadata"]["ownerReferences"][0]["name"], "speaker-0", "{list}");
+}
+
+#[tokio::test]
+async fn a_speaker_lives_within_what_our_manifests_grant() {
+    let deployed = Deployed::new("deploy-speaker", is_no_webhook).await;
+    deployed.cluster.l2_advertisement("l2", json!({})).await;
+    speaks(&deployed).await;
+}
+
+#[tokio::test]
+async fn with_the_grants_of_metallb_alone_a_speaker_lists_pods() {
+    let is_wanted = |it: &Value| is_no_webhook(it) && !text(&it["metadata"]["name"]).ends_with("-additions");
+    let deployed = Deployed::new("deploy-speaker-metallb", is_wanted).await;
+    deployed.cluster.l2_advertisement("l2", json!({})).await;
+    speaks(&deployed).await;
+}
+
+/// Webhooks that nothing answers would keep resources out.
+fn is_no_webhook(manifest: &Value) -> bool {
+    manifest["kind"] != "ValidatingWebhookConfiguration"
 }
 
 #[test]

@@ -4,9 +4,12 @@ mod admit;
 mod apiserver;
 // What the tests of the controller do to a cluster, of which these here do less.
 #[allow(dead_code)]
-#[path = "../controller/cluster.rs"]
+#[path = "../components/cluster.rs"]
 mod cluster;
 mod deploy;
+#[allow(dead_code)]
+#[path = "../components/nodes.rs"]
+mod nodes;
 mod plan;
 mod plan_live;
 mod plan_nodes;

@@ -1,10 +1,12 @@
-//! The controller against the embedded API server, in one process.
+//! The controller and speakers against the embedded API server, in one process.
 
 mod chaos;
 mod cluster;
 mod contract;
 mod faults;
+mod nodes;
 mod retain;
+mod speaker;
 mod trouble;
 
 use std::sync::Arc;
