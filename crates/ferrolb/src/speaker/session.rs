@@ -127,6 +127,8 @@ impl<'a> Session<'a> {
         let mut alive = members::watch(&self.client, self.options, &mut self.watches);
         let mut links = self.wire.links();
         let mut news = self.wire.news();
+        // What there is now is known from the start.
+        links.mark_changed();
         loop {
             let deadline = self.pace.deadline(self.statuses.has_ready());
             tokio::select! {

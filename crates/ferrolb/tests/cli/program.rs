@@ -1,6 +1,6 @@
 //! The binary as a program that goes on until it is told to end, and clients of what it serves.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -66,6 +66,12 @@ impl Drop for Program {
         // It may have ended, as it should have.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            let printed = self.child.stdout.take().and_then(|stdout| std::io::read_to_string(stdout).ok());
+            let mut log = String::new();
+            let _ = self.log.read_to_string(&mut log);
+            eprintln!("it said:\n{log}{}", printed.unwrap_or_default());
+        }
     }
 }
 
