@@ -70,3 +70,10 @@ pub(crate) fn packet_drops(socket: &Socket) -> io::Result<u32> {
     };
     if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
 }
+
+/// From now on the calling thread, and every thread and process that it starts, has a network of its own.
+#[cfg(test)]
+pub(crate) fn enter_new_network() -> io::Result<()> {
+    // SAFETY: descriptors and memory stay shared; nothing relies on two threads having the same network.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.map_err(io::Error::from)
+}

@@ -10,6 +10,8 @@ mod filter;
 mod groups;
 mod links;
 mod ports;
+#[cfg(test)]
+mod tests;
 mod thread;
 
 use std::collections::BTreeSet;

@@ -42,6 +42,9 @@ const KEY_CHANGES: u64 = 2;
 pub(super) enum Command {
     Apply(Vec<(Change, Option<Arc<AddressCounters>>)>),
     News(mpsc::Sender<News>),
+    /// Answered when all that was told before is done.
+    #[cfg(test)]
+    Settle(std::sync::mpsc::Sender<()>),
 }
 
 #[derive(Debug)]
@@ -204,6 +207,11 @@ impl Thread {
                     changes.into_iter().for_each(|(change, counters)| self.apply(change, counters, now));
                 }
                 Ok(Command::News(sender)) => self.news = Some(sender),
+                #[cfg(test)]
+                Ok(Command::Settle(done)) => {
+                    self.flush();
+                    let _ = done.send(());
+                }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(gone) => return Err(gone),
             }

@@ -53,7 +53,7 @@ pub struct Interface {
     pub index: u32,
     pub name: String,
     pub station: MacAddress,
-    /// Where advertisements come from. Without one they come from the address itself.
+    /// Where advertisements to all come from. Without one they come from the address itself.
     pub link_local: Option<Ipv6Addr>,
     /// Whether it has a carrier. When it gets one, those behind it have to be told.
     pub running: bool,

@@ -153,10 +153,11 @@ impl Responder {
 }
 
 /// The answer. It does not override what the asker knows, as that of the original does not: whoever has an older entry
-/// and asks to confirm it, asks the station in that entry.
+/// and asks to confirm it, asks the station in that entry. It comes from the address itself, as hosts answer: there are
+/// programs, ndisc6 among them, that take no answer about an address of one scope from an address of another.
 fn advertise_to(requester: MacAddress, source: Ipv6Addr, target: Ipv6Addr, receiver: &Interface) -> Frame {
     let message = Message {
-        source: receiver.link_local.unwrap_or(target),
+        source: target,
         destination: source,
         kind: Kind::Advertisement { solicited: true, overrides: false },
         target,

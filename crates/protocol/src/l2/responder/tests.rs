@@ -286,7 +286,7 @@ fn requests_are_answered_where_the_address_is_announced() {
 fn solicitations_are_answered_whoever_asks_and_however() {
     let mut node = node();
     node.announce("2001:db8::7", &["eth0"]);
-    let answer = "2 02:00:00:00:00:cc fe80::a0 > fe80::cc answer 2001:db8::7 02:00:00:00:00:a0";
+    let answer = "2 02:00:00:00:00:cc 2001:db8::7 > fe80::cc answer 2001:db8::7 02:00:00:00:00:a0";
     assert_eq!(text(&node.receive(ETH0, &solicit("fe80::cc", "2001:db8::7", Some(CLIENT)))), [answer]);
     assert_eq!(text(&node.receive(ETH0, &solicit("fe80::cc", "2001:db8::7", None))), [answer]);
     let target = "2001:db8::7".parse().unwrap();
@@ -299,7 +299,7 @@ fn solicitations_are_answered_whoever_asks_and_however() {
     };
     assert_eq!(
         text(&node.receive(ETH0, &to_us.frame(CLIENT, STATION))),
-        ["2 02:00:00:00:00:cc fe80::a0 > 2001:db8::cc answer 2001:db8::7 02:00:00:00:00:a0"]
+        ["2 02:00:00:00:00:cc 2001:db8::7 > 2001:db8::cc answer 2001:db8::7 02:00:00:00:00:a0"]
     );
     assert_eq!(
         text(&node.receive(ETH0, &solicit("::", "2001:db8::7", None))),
