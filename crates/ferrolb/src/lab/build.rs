@@ -110,7 +110,8 @@ impl Lab {
             self.start_forwarders(control.runtime(), control.client(), &hears);
         }
         let state = Mutex::new(State { running, ..State::default() });
-        Ok(Parts { state, backends, hears, starter, control })
+        let running = watch::Sender::default();
+        Ok(Parts { state, backends, running, hears, starter, control })
     }
 
     fn start_forwarders(

@@ -49,6 +49,7 @@ use backend::Backend;
 use control_plane::ControlPlane;
 use folder::Folder;
 use namespace::Namespace;
+use pods::Running;
 use process::Starter;
 use slices::Backends;
 use speakers::Speaker;
@@ -104,6 +105,8 @@ pub struct Lab {
 struct Parts {
     state: Mutex<State>,
     backends: watch::Sender<Backends>,
+    /// Processes of speakers.
+    running: watch::Sender<Running>,
     /// Whether a node's forwarder reaches the API server.
     hears: BTreeMap<String, watch::Sender<bool>>,
     starter: Starter,

@@ -2,22 +2,30 @@
 //!
 //! A process that ends is noticed at once, as a kubelet does. One that hangs, or a node that is cut off, is not.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use anyhow::Context;
-use kube::Client;
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::DeleteParams;
+use kube::runtime::watcher;
+use kube::{Api, Client};
 use rustix::event::{PollFd, PollFlags};
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
 
 use super::control_plane::NAMESPACE;
 use super::topology::Member;
 use crate::call;
+use crate::watch::{self as objects, Change};
 
 /// As MetalLB's manifests call speakers.
 pub(super) const LABELS: &str = "app=metallb,component=speaker";
 const MANAGER: &str = "ferrolb-lab";
+const QUEUE: usize = 64;
 
 pub(super) fn name_on(node: &str) -> String {
     format!("speaker-{node}")
@@ -25,6 +33,10 @@ pub(super) fn name_on(node: &str) -> String {
 
 /// Makes the Pod of a node's speaker, where it is not there any more or not yet. It is not ready.
 pub(super) async fn make(client: &Client, node: &Member) -> anyhow::Result<()> {
+    let known = Api::<Pod>::namespaced(client.clone(), NAMESPACE).get_opt(&name_on(&node.name)).await?;
+    if known.as_ref().and_then(leaving_node).is_some() {
+        remove(client, &name_on(&node.name)).await?;
+    }
     let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
     let path = format!("{pods}/{}?fieldManager={MANAGER}&force=true", name_on(&node.name));
     let pod = json!({
@@ -53,6 +65,9 @@ pub(super) async fn set_ready(
     let status = json!({"status": {
         "phase": "Running",
         "conditions": [{"type": "Ready", "status": state}, {"type": "PodScheduled", "status": "True"}],
+        "containerStatuses": [
+            {"name": "speaker", "image": "ferrolb", "imageID": "", "ready": is_ready, "restartCount": 0},
+        ],
         "podIP": addresses.first().map(|it| &it["ip"]),
         "podIPs": addresses,
     }});
@@ -60,8 +75,20 @@ pub(super) async fn set_ready(
     Ok(())
 }
 
+/// The processes that run, by the name of their node.
+pub(super) type Running = BTreeMap<String, Arc<OwnedFd>>;
+
 /// Waits for the end of a process, and says in its Pod that it is not ready any more.
-pub(super) async fn follow(client: Client, node: String, addresses: Vec<IpAddr>, process: OwnedFd) {
+pub(super) async fn follow(
+    client: Client,
+    node: String,
+    addresses: Vec<IpAddr>,
+    process: Arc<OwnedFd>,
+    running: watch::Sender<Running>,
+) {
+    running.send_modify(|running| {
+        running.insert(node.clone(), Arc::clone(&process));
+    });
     // A thread for each speaker, which sleeps; there are not so many.
     let ended = move || rustix::event::poll(&mut [PollFd::new(&process, PollFlags::IN)], None);
     let told = async {
@@ -69,14 +96,68 @@ pub(super) async fn follow(client: Client, node: String, addresses: Vec<IpAddr>,
         set_ready(&client, &node, &addresses, false).await
     };
     if let Err(error) = told.await {
-        // Somebody may have deleted the Pod, as one does in Kubernetes to have a new one.
         tracing::info!("the end of the speaker of {node} is not told: {error:#}");
+    }
+    running.send_modify(|running| {
+        running.remove(&node);
+    });
+}
+
+/// Ends the processes of Pods that somebody deletes, and lets go of those whose process has ended.
+pub(super) async fn finish(client: Client, mut running: watch::Receiver<Running>) {
+    let (told, mut changes) = mpsc::channel(QUEUE);
+    let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
+    let config = watcher::Config::default().labels(LABELS);
+    let mut watching = std::pin::pin!(objects::follow(pods, config, |pod| leaving_node(&pod), told, |it| it));
+    let mut leaving = BTreeMap::new();
+    loop {
+        tokio::select! {
+            () = &mut watching => return,
+            change = changes.recv() => match change {
+                Some(Change::Is { key: (_, pod), value: node, .. }) => {
+                    leaving.insert(pod, node);
+                }
+                Some(Change::Gone((_, pod))) => {
+                    leaving.remove(&pod);
+                }
+                Some(Change::Complete) => {}
+                None => return,
+            },
+            changed = running.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+        }
+        let now = running.borrow_and_update().clone();
+        for (pod, node) in &leaving {
+            if let Some(process) = now.get(node) {
+                // It may have ended meanwhile, which comes next.
+                let _ = pidfd_send_signal(process, Signal::TERM);
+            } else if let Err(error) = remove(&client, pod).await {
+                tracing::info!("the Pod {pod} cannot be removed: {error}");
+            }
+        }
+    }
+}
+
+/// The node of a Pod that somebody deletes.
+fn leaving_node(pod: &Pod) -> Option<String> {
+    pod.metadata.deletion_timestamp.as_ref()?;
+    pod.spec.as_ref()?.node_name.clone()
+}
+
+async fn remove(client: &Client, pod: &str) -> Result<(), kube::Error> {
+    let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
+    match pods.delete(pod, &DeleteParams::default().grace_period(0)).await {
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        other => other.map(drop),
     }
 }
 
 /// Something that tells when a child of this process ends, also after it was waited for.
-pub(super) fn handle_of(process: u32) -> std::io::Result<OwnedFd> {
+pub(super) fn handle_of(process: u32) -> std::io::Result<Arc<OwnedFd>> {
     let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| std::io::Error::other("no process has this number"))?;
-    Ok(pidfd_open(pid, PidfdFlags::NONBLOCK)?)
+    Ok(Arc::new(pidfd_open(pid, PidfdFlags::empty())?))
 }

@@ -54,6 +54,8 @@ impl Lab {
         let path = self.folder_path().join(EXCLUDED);
         let written = std::fs::write(&path, EXCLUDED_CONTENT);
         written.map_err(|error| Error::Folder { path, reason: error.to_string() })?;
+        let parts = self.parts();
+        parts.control.runtime().spawn(pods::finish(self.client(), parts.running.subscribe()));
         let nodes: Vec<_> = self.topology.nodes().collect();
         for node in &nodes {
             self.spawn_speaker(node)?;
@@ -126,7 +128,8 @@ impl Lab {
         let log = self.speaker_log_path(node);
         let process = parts.starter.start(&node.namespace, &log, &program, &self.speaker_arguments(node))?;
         let handle = pods::handle_of(process.id()).map_err(failed)?;
-        let following = pods::follow(self.client(), node.name.clone(), node.addresses(), handle);
+        let (client, running) = (self.client(), parts.running.clone());
+        let following = pods::follow(client, node.name.clone(), node.addresses(), handle, running);
         let pod = parts.control.runtime().spawn(following);
         state.speakers.insert(node.name.clone(), Speaker { process, pod });
         Ok(())

@@ -1,5 +1,9 @@
-//! The lab itself, on this machine's network namespaces. Everything here needs root and says so where it is skipped.
+//! The lab itself, and what FerroLB does in one as seen from its client. Everything here needs root and says so where it
+//! is skipped.
 
+mod announcing;
+mod assigning;
+mod choosing;
 mod data_centre;
 mod leftovers;
 mod services;
