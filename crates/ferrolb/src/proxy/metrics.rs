@@ -1,5 +1,6 @@
 //! The counters as metrics, made when they are asked for.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use prometheus::core::{Collector, Desc};
@@ -10,13 +11,30 @@ use super::{Counters, DropReason};
 
 /// For a registry.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics(pub(crate) Arc<Counters>);
+pub(crate) struct Metrics {
+    counters: Arc<Counters>,
+    /// By which the registry tells it from others.
+    described: Desc,
+}
 
 const FRONTEND: [&str; 3] = ["ip", "port", "protocol"];
+const DROPPED: (&str, &str) = (
+    "ferrolb_proxy_dropped_total",
+    "Connections and datagrams that were not forwarded, or not to their end, by reason.",
+);
+
+impl Metrics {
+    pub(crate) fn new(counters: Arc<Counters>) -> Metrics {
+        let (name, help) = DROPPED;
+        let described =
+            Desc::new(name.to_owned(), help.to_owned(), vec!["reason".to_owned()], HashMap::new());
+        Metrics { counters, described: described.expect("the name of a metric is well-formed") }
+    }
+}
 
 impl Collector for Metrics {
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        vec![&self.described]
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
@@ -42,7 +60,7 @@ impl Collector for Metrics {
             "Bytes that came from clients (received) and went to them (sent).",
             &[ip, port, protocol, "direction"],
         );
-        for (frontend, counters) in self.0.frontends() {
+        for (frontend, counters) in self.counters.frontends() {
             let (ip, port) = (frontend.address.to_string(), frontend.port.to_string());
             let labels = [ip.as_str(), port.as_str(), frontend.protocol.name()];
             let (connections, open_now) = counters.connections();
@@ -55,13 +73,10 @@ impl Collector for Metrics {
                 bytes.with_label_values(&[ip, port, protocol, direction]).inc_by(count);
             }
         }
-        let dropped = counter(
-            "ferrolb_proxy_dropped_total",
-            "Connections and datagrams that were not forwarded, or not to their end, by reason.",
-            &["reason"],
-        );
+        let (name, help) = DROPPED;
+        let dropped = counter(name, help, &["reason"]);
         for reason in DropReason::ALL {
-            dropped.with_label_values(&[reason.name()]).inc_by(self.0.drops(reason));
+            dropped.with_label_values(&[reason.name()]).inc_by(self.counters.drops(reason));
         }
         let mut families = listening.collect();
         families.extend(open.collect());

@@ -79,8 +79,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             tells_client: false,
-            connections: 10_000,
-            connections_of_frontend: 7_500,
+            connections: 8_000,
+            connections_of_frontend: 6_000,
             idle_connection: Duration::from_secs(3600),
             idle_session: Duration::from_secs(60),
             connect: Duration::from_secs(3),

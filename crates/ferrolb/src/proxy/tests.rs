@@ -270,6 +270,32 @@ async fn a_port_of_somebody_else_is_taken_when_it_is_free() {
     accept(&listener).await;
 }
 
+#[tokio::test]
+async fn metrics_tell_what_is_forwarded() {
+    let (listener, address) = endpoint().await;
+    let forwarding = Forwarding::new(frontend(13, Protocol::Tcp), Options::default(), &[address]);
+    let mut client = forwarding.connect().await;
+    let mut server = accept(&listener).await;
+    client.write_all(b"hello").await.unwrap();
+    read(&mut server, 5).await;
+    let registry = prometheus::Registry::new();
+    registry.register(Box::new(Metrics::new(forwarding.proxy.counters()))).unwrap();
+    let Frontend { address, port, .. } = forwarding.frontend;
+    let of = |name: &str, more: &str, value: u64| {
+        format!("ferrolb_proxy_{name}{{{more}ip=\"{address}\",port=\"{port}\",protocol=\"tcp\"}} {value}")
+    };
+    for expected in [
+        of("listening", "", 1),
+        of("open", "", 1),
+        of("connections_total", "", 1),
+        of("bytes_total", "direction=\"received\",", 5),
+        "ferrolb_proxy_dropped_total{reason=\"limit\"} 0".to_owned(),
+    ] {
+        let said = || prometheus::TextEncoder::new().encode_to_string(&registry.gather()).unwrap();
+        eventually(&expected, || said().lines().any(|line| line == expected)).await;
+    }
+}
+
 async fn datagram(socket: &UdpSocket) -> (Vec<u8>, SocketAddr) {
     let mut buffer = [0; 2048];
     let (length, from) =

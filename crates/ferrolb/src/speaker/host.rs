@@ -64,7 +64,7 @@ impl Host {
             None => None,
         };
         if let Some((_, proxy)) = &forwarding {
-            registry.register(Box::new(Metrics(proxy.counters())))?;
+            registry.register(Box::new(Metrics::new(proxy.counters())))?;
         }
         Ok(Host { bound, forwarding, failed: BTreeSet::new(), has_begun: false })
     }

@@ -3,6 +3,7 @@
 
 mod announcing;
 mod assigning;
+mod bare_hosts;
 mod choosing;
 mod data_centre;
 mod leftovers;
