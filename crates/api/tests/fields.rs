@@ -249,6 +249,13 @@ spec object
 spec.serviceName string
 spec.serviceNamespace string
 status object
+status.conditions []object x-kubernetes-list-map-keys=[type] x-kubernetes-list-type=map
+status.conditions[].lastTransitionTime string:date-time required
+status.conditions[].message string required maxLength=32768
+status.conditions[].observedGeneration integer:int64 minimum=0
+status.conditions[].reason string required maxLength=1024 minLength=1 pattern=^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$
+status.conditions[].status string required enum=[True,False,Unknown]
+status.conditions[].type string required maxLength=316 pattern=^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\\\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$
 status.interfaces []object
 status.interfaces[].name string
 status.ips []string

@@ -1,3 +1,4 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +48,14 @@ pub struct ServiceL2StatusStatus {
     /// The addresses that this node answers for.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::null::as_default")]
     pub ips: Vec<String>,
+
+    /// What is wrong with the announcement; AddressConflict if another station has an address of the Service.
+    #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "crate::null::as_default")]
+    #[schemars(
+        schema_with = "crate::schema::conditions",
+        extend("x-kubernetes-list-type" = "map", "x-kubernetes-list-map-keys" = ["type"])
+    )]
+    pub conditions: Vec<Condition>,
 }
 
 /// A network interface of the node.

@@ -42,10 +42,13 @@ pub(super) async fn run(
     // Before anything is counted, what the statuses say is all that is known.
     let mut is_counted = false;
     loop {
-        // Looking at them is what makes them seen, whichever news has brought us here.
-        is_counted |= counted.has_changed().unwrap_or(false);
-        for (name, entry) in &mut pools {
-            entry.counters = counted.borrow_and_update().get(name).copied().unwrap_or_default();
+        {
+            let counters = counted.borrow_and_update();
+            // It may have come while something else was seen to, and is not told as a change any more.
+            is_counted |= counters.has_changed();
+            for (name, entry) in &mut pools {
+                entry.counters = counters.get(name).copied().unwrap_or_default();
+            }
         }
         let wake = next_write(&pools).filter(|_| is_counted);
         tokio::select! {

@@ -13,6 +13,7 @@ mod ports;
 #[cfg(test)]
 mod tests;
 mod thread;
+pub mod wire;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;

@@ -52,7 +52,7 @@ pub(super) enum Protocol {
 struct Programs {
     arp: Vec<Instruction>,
     ndp: Vec<Instruction>,
-    /// The most exact that the kernel took, of [`filter::RANGES`].
+    /// The most exact that the kernel took, of [`filter::PARTS`].
     exactness: usize,
 }
 
@@ -166,7 +166,7 @@ impl Ports {
     pub(super) fn listen_for(&mut self, addresses: &BTreeSet<IpAddr>) {
         self.programs.make(addresses);
         while let Err(error) = self.attach_all() {
-            if self.programs.exactness + 1 < filter::RANGES.len() {
+            if self.programs.exactness + 1 < filter::PARTS.len() {
                 self.programs.exactness += 1;
                 self.programs.make(addresses);
                 continue;
@@ -227,9 +227,9 @@ impl Programs {
     fn make(&mut self, addresses: &BTreeSet<IpAddr>) {
         let keys = |is_ipv4: bool| {
             let of_family = addresses.iter().filter(|address| address.is_ipv4() == is_ipv4);
-            filter::ranges(
+            filter::parts(
                 of_family.map(|&address| filter::key(address)).collect(),
-                filter::RANGES[self.exactness],
+                filter::PARTS[self.exactness],
             )
         };
         let (arp, ndp) = (keys(true), keys(false));

@@ -353,6 +353,10 @@ impl Announcer {
         self.wanted.get(&address).into_iter().flat_map(BTreeMap::keys)
     }
 
+    pub(super) fn doing(&self, key: &ServiceKey) -> Option<&Doing> {
+        self.services.get(key)?.doing.as_ref()
+    }
+
     pub(super) fn uid_of(&self, key: &ServiceKey) -> Option<String> {
         self.services.get(key)?.seen.as_ref().map(|seen| seen.uid.clone())
     }

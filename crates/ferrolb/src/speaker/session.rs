@@ -11,7 +11,8 @@ use api::metallb::{
 };
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::Config;
@@ -39,6 +40,8 @@ use crate::watch::{Change, follow};
 const CHANGES: usize = 1024;
 /// That a node announces is not said again sooner than this because another one said that it does.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// A conflict of which nothing was heard for so long is over.
+const CALM_AFTER: Duration = Duration::from_secs(60);
 /// Upstream's words for a configuration that is sound and cannot be used yet.
 const NOT_YET: &str = "general handler sync state error";
 
@@ -79,6 +82,8 @@ pub(super) struct Session<'a> {
     /// Until it is known what others have been told before.
     unsaid: Vec<News>,
     said_again: HashMap<ServiceKey, Instant>,
+    /// Addresses that another station has, and when that was last heard.
+    conflicts: BTreeMap<IpAddr, Instant>,
     /// Addresses of other nodes, whose speakers are fellows.
     fellows: BTreeSet<IpAddr>,
     node_addresses: BTreeMap<String, Vec<IpAddr>>,
@@ -116,6 +121,7 @@ impl<'a> Session<'a> {
             about: HashMap::new(),
             unsaid: Vec::new(),
             said_again: HashMap::new(),
+            conflicts: BTreeMap::new(),
             fellows: BTreeSet::new(),
             node_addresses: BTreeMap::new(),
             watches: JoinSet::new(),
@@ -130,7 +136,8 @@ impl<'a> Session<'a> {
         // What there is now is known from the start.
         links.mark_changed();
         loop {
-            let deadline = self.pace.deadline(self.statuses.has_ready());
+            let calm = self.conflicts.values().min().map(|at| *at + CALM_AFTER);
+            let deadline = [self.pace.deadline(self.statuses.has_ready()), calm].into_iter().flatten().min();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
@@ -329,6 +336,7 @@ impl<'a> Session<'a> {
 
     /// Looks at everything once: decides, tells, and begins to write.
     fn turn(&mut self) {
+        self.calm_down(Instant::now());
         if let Some(read) = self.configuration.read() {
             self.configure(read);
         } else if let Some(config) = self.held_back.take() {
@@ -475,10 +483,39 @@ impl<'a> Session<'a> {
         });
     }
 
+    /// After a while in which nothing more was heard of a conflict it is over.
+    fn calm_down(&mut self, now: Instant) {
+        let is_over = |at: &Instant| now.duration_since(*at) >= CALM_AFTER;
+        let over: Vec<IpAddr> =
+            self.conflicts.iter().filter(|(_, at)| is_over(at)).map(|(address, _)| *address).collect();
+        for address in over {
+            self.conflicts.remove(&address);
+            self.tell_conflict(address, None);
+        }
+    }
+
+    fn tell_conflict(&mut self, address: IpAddr, condition: Option<Condition>) {
+        self.statuses.set_conflict(address, condition);
+        for service in self.announcer.services_of(address) {
+            self.statuses.want(service.clone(), self.announcer.doing(service));
+        }
+    }
+
     /// Something that happened on the wire.
     fn heard(&mut self, news: &layer2::News) {
         let Some((address, reason, message)) = told_of(news, &self.options.node) else { return };
         tracing::warn!("{message}");
+        if self.conflicts.insert(address, Instant::now()).is_none() {
+            let condition = Condition {
+                type_: "AddressConflict".to_owned(),
+                status: "True".to_owned(),
+                reason: reason[..1].to_uppercase() + &reason[1..],
+                message: message.clone(),
+                last_transition_time: Time(Timestamp::now()),
+                observed_generation: None,
+            };
+            self.tell_conflict(address, Some(condition));
+        }
         for seen in self.announcer.about(address) {
             self.say(News { seen, is_warning: true, reason, message: message.clone() });
         }

@@ -3,8 +3,10 @@
 //! It knows no clock and no network. Steps are taken elsewhere, and what came of them is told here as if it was watched.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::net::IpAddr;
 
 use api::metallb::{InterfaceInfo, ServiceL2Status, ServiceL2StatusStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use plan::snapshot::ServiceKey;
 use protocol::l2::Interfaces;
 use sha2::{Digest, Sha256};
@@ -62,6 +64,8 @@ pub(super) struct Statuses {
     objects: BTreeMap<ServiceKey, BTreeMap<Key, Object>>,
     services: BTreeMap<Key, ServiceKey>,
     wanted: BTreeMap<ServiceKey, ServiceL2StatusStatus>,
+    /// What is wrong with addresses.
+    conflicts: BTreeMap<IpAddr, Condition>,
     /// To be looked at.
     ready: BTreeSet<ServiceKey>,
     in_flight: HashSet<ServiceKey>,
@@ -107,6 +111,7 @@ impl Statuses {
             objects: BTreeMap::new(),
             services: BTreeMap::new(),
             wanted: BTreeMap::new(),
+            conflicts: BTreeMap::new(),
             ready: BTreeSet::new(),
             in_flight: HashSet::new(),
             is_complete: false,
@@ -160,6 +165,14 @@ impl Statuses {
             }
         }
         self.ready.insert(service);
+    }
+
+    /// Whoever is announced with this address is to be [wanted](Statuses::want) again.
+    pub(super) fn set_conflict(&mut self, address: IpAddr, condition: Option<Condition>) {
+        match condition {
+            Some(condition) => self.conflicts.insert(address, condition),
+            None => self.conflicts.remove(&address),
+        };
     }
 
     /// What others say of Services.
@@ -269,6 +282,13 @@ impl Statuses {
             service_namespace: Some(service.namespace.clone()),
             interfaces: interfaces.into_iter().map(|name| InterfaceInfo { name }).collect(),
             ips: doing.answered.iter().map(|(address, _)| address.to_string()).collect(),
+            // One for a type, so that of the first address stands for all.
+            conditions: doing
+                .answered
+                .iter()
+                .find_map(|(address, _)| self.conflicts.get(address).cloned())
+                .into_iter()
+                .collect(),
         }
     }
 

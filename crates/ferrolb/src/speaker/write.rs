@@ -58,7 +58,7 @@ impl Writer {
             Step::SetStatus { key, status } => {
                 let mut status = json!(status);
                 // What is empty is to be emptied.
-                for field in ["interfaces", "ips"] {
+                for field in ["interfaces", "ips", "conditions"] {
                     if status[field].is_null() {
                         status[field] = json!([]);
                     }
@@ -66,7 +66,7 @@ impl Writer {
                 self.patch(&format!("{}/status", path(&key)), &key, &json!({"status": status})).await
             }
             Step::Clear { key } => {
-                let status = json!({"node": null, "interfaces": null, "ips": null});
+                let status = json!({"node": null, "interfaces": null, "ips": null, "conditions": null});
                 self.patch(&format!("{}/status", path(&key)), &key, &json!({"status": status})).await
             }
             Step::Label { key, labels } => {

@@ -339,4 +339,11 @@ async fn a_conflict_on_the_wire_is_said_to_the_owner_of_the_service() {
     speaker.wire.happens(News::Conflict { address, interface, station, fellow: false }).await;
     let message = r#"a station that is no speaker with MAC address 02:00:00:00:00:09 also answers for 192.0.2.7 on interface "eth0" of node "node-a""#;
     cluster.has_event("web", "addressConflict", message).await;
+    wait("the status has a condition", async || {
+        let list = cluster.get(&of_metallb("servicel2statuses")).await;
+        let condition = &list["items"][0]["status"]["conditions"][0];
+        let is_it = condition["type"] == "AddressConflict" && condition["message"] == message;
+        if is_it { Ok(()) } else { Err(list["items"].to_string()) }
+    })
+    .await;
 }

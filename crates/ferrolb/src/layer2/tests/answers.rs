@@ -6,8 +6,7 @@ use protocol::l2::ndp::{Kind, Message, solicited_node_group};
 use protocol::l2::{DropReason, MacAddress};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
-use super::net::{Host, Switch, eventually, is_possible};
-use super::wire::Wire;
+use super::net::{Host, Switch, eventually, is_possible, wire_of};
 use super::{announce, apply, withdraw};
 use crate::layer2::start;
 
@@ -85,7 +84,7 @@ fn solicitations_to_one_station_or_from_far_addresses_are_answered_with_the_trut
     let layer2 = node.start(|_| {});
     apply(&layer2, vec![announce("2001:db8::7", &[])]);
     let (ours, theirs) = (node.station("eth0"), client.station("eth0"));
-    let wire = Wire::new(&client, "eth0");
+    let wire = wire_of(&client, "eth0");
     let target = "2001:db8::7".parse().unwrap();
     let group = solicited_node_group(target);
     for (case, source, destination, to, station) in [
@@ -96,12 +95,12 @@ fn solicitations_to_one_station_or_from_far_addresses_are_answered_with_the_trut
     ] {
         let source = source.parse().unwrap();
         let question = Message { source, destination, kind: Kind::Solicitation, target, station };
-        wire.send(question.frame(theirs, to).bytes());
+        wire.send(question.frame(theirs, to).bytes()).unwrap();
         let is_answer = |frame: &[u8]| {
             let message = Message::parse(frame.get(14..).unwrap_or_default());
             frame[..6] == theirs.0 && frame[6..12] == ours.0 && message.is_some_and(|it| it.target == target)
         };
-        let answer = wire.wait_for(WAIT, is_answer).expect(case);
+        let answer = wire.wait_for(WAIT, is_answer).unwrap().expect(case);
         let answer = Message::parse(&answer[14..]).expect(case);
         assert_eq!(answer.kind, Kind::Advertisement { solicited: true, overrides: false }, "{case}");
         assert_eq!(
@@ -120,12 +119,12 @@ fn a_thousand_addresses_are_taken_over_within_a_second_and_every_frame_arrives()
     let lan = Switch::new();
     let (node, client) = (lan.new_host(), lan.new_host());
     let layer2 = node.start(|_| {});
-    let wire = Wire::new(&client, "eth0");
+    let wire = wire_of(&client, "eth0");
     let addresses: Vec<String> =
         (0..1000).map(|number| format!("10.0.{}.{}", number / 250, number % 250)).collect();
     let begin = Instant::now();
     apply(&layer2, addresses.iter().map(|address| announce(address, &[])).collect());
-    let heard = wire.heard_from(node.station("eth0"), Duration::from_millis(1000));
+    let heard = wire.heard_from(node.station("eth0"), Duration::from_millis(1000)).unwrap();
     let first_round = heard.iter().filter(|(_, frame)| frame[12..14] == TYPE_ARP.to_be_bytes());
     let first_round: Vec<_> =
         first_round.map(|(at, frame)| (*at, frame[21], frame[28..32].to_vec())).collect();
@@ -197,7 +196,7 @@ struct Flood {
 
 impl Flood {
     fn start(from: &Host, station: MacAddress) -> Flood {
-        let wire = Wire::new(from, "eth0");
+        let wire = wire_of(from, "eth0");
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
         let stopped = std::sync::Arc::clone(&stop);
         let thread = std::thread::spawn(move || {
@@ -206,7 +205,7 @@ impl Flood {
             while !stopped.load(std::sync::atomic::Ordering::Relaxed) {
                 random =
                     random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-                wire.send(&hostile(station, random));
+                wire.send(&hostile(station, random)).unwrap();
                 sent += 1;
             }
             sent

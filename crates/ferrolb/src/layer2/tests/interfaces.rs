@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use protocol::l2::MacAddress;
 
-use super::net::{Host, Switch, eventually, is_possible};
-use super::wire::Wire;
+use super::net::{Host, Switch, eventually, is_possible, wire_of};
 use super::{announce, apply};
+use crate::layer2::wire::Wire;
 use crate::layer2::{Bound, Excluded, Layer2, Links, Silence};
 
 fn links(layer2: &Layer2) -> Arc<Links> {
@@ -21,6 +21,7 @@ fn answers(layer2: &Layer2, interface: &str) -> bool {
 /// A round for an address that arrives at the wire.
 fn is_told(wire: &Wire, station: MacAddress) -> bool {
     wire.wait_for(Duration::from_secs(5), |frame| frame[..6] == [0xff; 6] && frame[6..12] == station.0)
+        .unwrap()
         .is_some()
 }
 
@@ -36,7 +37,7 @@ fn interfaces_are_followed_whatever_becomes_of_them() {
     apply(&layer2, vec![announce("192.0.2.7", &["wan"]), announce("2001:db8::7", &["wan"])]);
     let asked = || ["192.0.2.7", "2001:db8::7"].map(|address| client.ask("eth0", address));
 
-    let wire = Wire::new(&client, "eth0");
+    let wire = wire_of(&client, "eth0");
     lan.connect(&node, "lan0");
     eventually("it is known and down", || {
         links(&layer2).by_name.get("lan0").is_some_and(|link| link.arp == Err(Silence::Down) && !link.up)
@@ -91,7 +92,7 @@ fn a_carrier_that_comes_back_is_told() {
     let layer2 = node.start(|_| {});
     apply(&layer2, vec![announce("192.0.2.7", &[])]);
     peer.ip("link set far up");
-    let wire = Wire::new(&peer, "far");
+    let wire = wire_of(&peer, "far");
     assert!(is_told(&wire, node.station("eth0")));
     peer.ip("link set far down");
     peer.ip("link set far up");
@@ -161,13 +162,14 @@ fn an_interface_without_a_link_local_address_answers_too() {
     node.ip("link set eth0 addrgenmode none");
     lan.up(&node, "eth0");
     let layer2 = node.start(|_| {});
-    let wire = Wire::new(&client, "eth0");
+    let wire = wire_of(&client, "eth0");
     apply(&layer2, vec![announce("2001:db8::7", &[])]);
     let vip = "2001:db8::7".parse::<std::net::Ipv6Addr>().unwrap().octets();
     let is_from = |source: [u8; 16]| {
         wire.wait_for(Duration::from_secs(5), |frame| {
             frame.len() > 78 && frame[54] == 136 && frame[62..78] == vip && frame[22..38] == source
         })
+        .unwrap()
         .is_some()
     };
     assert!(is_from(vip), "from the address itself");

@@ -4,7 +4,6 @@ mod answers;
 mod interfaces;
 mod net;
 mod rivals;
-mod wire;
 
 use std::sync::mpsc::channel;
 

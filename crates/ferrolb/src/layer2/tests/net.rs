@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use protocol::l2::MacAddress;
 use rustix::thread::gettid;
 
+use crate::layer2::wire::{self, Wire};
 use crate::layer2::{Excluded, Layer2, Options, start};
 use crate::sys;
 
@@ -125,6 +126,11 @@ impl Drop for Host {
             let _ = thread.join();
         }
     }
+}
+
+/// An interface of a host, as a wire.
+pub(super) fn wire_of(host: &Host, interface: &'static str) -> Wire {
+    host.run(move || Wire::open(interface, wire::ALL_TYPES).unwrap())
 }
 
 /// A segment: a bridge that forwards everything.

@@ -5,9 +5,9 @@ use protocol::l2::MacAddress;
 use protocol::l2::arp::{Operation, Packet};
 use tokio::sync::mpsc::Receiver;
 
-use super::net::{Switch, eventually, is_possible};
-use super::wire::Wire;
+use super::net::{Switch, eventually, is_possible, wire_of};
 use super::{announce, apply};
+use crate::layer2::wire::Wire;
 use crate::layer2::{Change, News};
 
 /// The next of which something is so.
@@ -22,7 +22,7 @@ fn hear(news: &mut Receiver<News>, what: &str, is_it: impl Fn(&News) -> bool) ->
 
 /// An announcement that is repeated would be heard instead of what it is tested for.
 fn wait_out_repetitions(wire: &Wire) {
-    assert!(wire.wait_for(Duration::from_secs(6), |_| false).is_none());
+    assert!(wire.wait_for(Duration::from_secs(6), |_| false).unwrap().is_none());
 }
 
 #[test]
@@ -40,7 +40,7 @@ fn who_wants_an_address_learns_that_it_is_taken() {
         "it would be a duplicate"
     );
     assert!(client.output("arping -D -c 1 -w 1 -I eth0 192.0.2.8").status.success());
-    let wire = Wire::new(&client, "eth0");
+    let wire = wire_of(&client, "eth0");
     wait_out_repetitions(&wire);
     client.set("net/ipv6/conf/eth0/accept_dad", "1");
     client.ip("address add 2001:db8::7/64 dev eth0");
@@ -77,7 +77,7 @@ fn a_stranger_is_told_of_and_loses_the_neighbours_again() {
         client.neighbour("192.0.2.7") == Some(ours)
     });
     let claim = Packet::gratuitous(Operation::Request, theirs, "192.0.2.7".parse().unwrap());
-    Wire::new(&stranger, "eth0").send(claim.frame(MacAddress::BROADCAST).bytes());
+    wire_of(&stranger, "eth0").send(claim.frame(MacAddress::BROADCAST).bytes()).unwrap();
     let heard = hear(&mut news, "the conflict", |it| matches!(it, News::Conflict { .. }));
     let address = "192.0.2.7".parse().unwrap();
     assert_eq!(heard, News::Conflict { address, interface: "eth0".into(), station: theirs, fellow: false });
@@ -100,14 +100,14 @@ fn a_fellow_is_known_by_the_address_of_its_node_and_not_fought() {
     one.says("ping -c 1 -W 1 192.0.2.2");
     let fellow = Change::Fellows { stations: [].into(), addresses: ["192.0.2.2".parse().unwrap()].into() };
     apply(&of_one, vec![fellow, announce("192.0.2.7", &[])]);
-    let wire = Wire::new(&client, "eth0");
+    let wire = wire_of(&client, "eth0");
     wait_out_repetitions(&wire);
     apply(&of_two, vec![announce("192.0.2.7", &[])]);
     let theirs = two.station("eth0");
     let heard = hear(&mut news, "the fellow", |it| matches!(it, News::Conflict { .. }));
     let address = "192.0.2.7".parse().unwrap();
     assert_eq!(heard, News::Conflict { address, interface: "eth0".into(), station: theirs, fellow: true });
-    assert_eq!(wire.heard_from(one.station("eth0"), Duration::from_millis(500)).len(), 0);
+    assert_eq!(wire.heard_from(one.station("eth0"), Duration::from_millis(500)).unwrap().len(), 0);
 }
 
 #[test]
