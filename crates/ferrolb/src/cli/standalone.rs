@@ -47,7 +47,7 @@ impl StandaloneArgs {
         let speaker = speaker::Options {
             load_balancer_class: self.load_balancer_class(),
             registers_node: true,
-            ..self.own.options(&self.namespace, &node)
+            ..self.own.options(&self.namespace, &node)?
         };
         Ok(Some(SpeakerOptions { speaker, layer2: self.own.of_wire()? }))
     }

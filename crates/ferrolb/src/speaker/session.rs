@@ -22,6 +22,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::announcer::{Announcer, News, Turned};
 use super::configuration::Configuration;
+use super::forward::{Endpoints, ServicePorts};
+use super::host::{Host, Taken};
 use super::metrics::Metrics;
 use super::metrics::told_of;
 use super::options::StatusLayout;
@@ -46,8 +48,8 @@ const NOT_YET: &str = "general handler sync state error";
 
 /// What watches tell.
 enum Told {
-    Service(Change<Seen>),
-    Slice(Change<Slice>),
+    Service(Change<(Seen, Option<Box<ServicePorts>>)>),
+    Slice(Change<(Slice, Option<Box<Endpoints>>)>),
     Node(Change<NodeSeen>),
     Namespace(Change<Namespace>),
     Pool(Change<IPAddressPool>),
@@ -72,6 +74,7 @@ pub(super) struct Session<'a> {
     /// Sound, and held back because a Service that is announced has no pool in it.
     held_back: Option<Arc<Config>>,
     announcer: Announcer,
+    host: Host,
     statuses: Statuses,
     writer: Writer,
     pace: Pace,
@@ -96,6 +99,7 @@ impl<'a> Session<'a> {
         recorder: &'a Recorder,
         verdict: &'a watch::Sender<Option<Verdict>>,
         pod: Option<OwnerReference>,
+        host: Host,
     ) -> Session<'a> {
         let (client, options) = (speaker.client.clone(), &speaker.options);
         let of_plan = announce::Options {
@@ -114,6 +118,7 @@ impl<'a> Session<'a> {
             configuration: Configuration::new(options),
             held_back: None,
             announcer: Announcer::new(&options.node, of_plan),
+            host,
             statuses: Statuses::new(layout, &options.namespace, &options.node),
             pace: Pace::default(),
             writes: JoinSet::new(),
@@ -127,7 +132,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let mut told = self.watch();
         let mut alive = members::watch(&self.client, self.options, &mut self.watches);
         let mut links = self.wire.links();
@@ -162,8 +167,14 @@ impl<'a> Session<'a> {
             while let Some(ended) = self.writes.try_join_next_with_id() {
                 self.ended(ended);
             }
-            self.turn();
+            let taken = self.turn();
+            self.host.give_up(&self.announcer, taken).await;
         }
+    }
+
+    /// What this host has of its own goes. Watches go with the value.
+    pub(super) async fn end(self) {
+        self.host.end().await;
     }
 
     /// Begins to watch all that is read.
@@ -175,9 +186,12 @@ impl<'a> Session<'a> {
         let any = Only::default;
 
         let services = Api::<v1::Service>::all(client.clone());
-        watches.spawn(follow(services, any(), |it| read::service(&it), told.clone(), Told::Service));
+        let reads = self.host.reads();
+        let read = move |it| read::service(&it).map(|seen| (seen, reads.of_service(&it)));
+        watches.spawn(follow(services, any(), read, told.clone(), Told::Service));
         let slices = Api::<discovery::EndpointSlice>::all(client.clone());
-        watches.spawn(follow(slices, any(), |it| read::slice(&it), told.clone(), Told::Slice));
+        let read = move |it| read::slice(&it).map(|slice| (slice, reads.of_slice(&it)));
+        watches.spawn(follow(slices, any(), read, told.clone(), Told::Slice));
         let nodes = Api::<v1::Node>::all(client.clone());
         watches.spawn(follow(nodes, any(), |it| Some(read::node(&it)), told.clone(), Told::Node));
         let namespaces = Api::<v1::Namespace>::all(client.clone());
@@ -242,12 +256,16 @@ impl<'a> Session<'a> {
         self.configuration.note(has_changed);
     }
 
-    fn take_service(&mut self, change: Change<Seen>) {
+    fn take_service(&mut self, change: Change<(Seen, Option<Box<ServicePorts>>)>) {
         self.metrics.of_component.updated();
         match change {
-            Change::Is { value, .. } => self.announcer.observe(value),
+            Change::Is { value: (seen, ports), .. } => {
+                self.host.observe(&seen.service.key, ports);
+                self.announcer.observe(seen);
+            }
             Change::Gone((namespace, name)) => {
                 let key = ServiceKey { namespace, name };
+                self.host.forget(&key);
                 self.announcer.forget(&key);
                 self.said_again.remove(&key);
                 self.statuses.look_at(&key);
@@ -256,10 +274,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take_slice(&mut self, change: Change<Slice>) {
+    fn take_slice(&mut self, change: Change<(Slice, Option<Box<Endpoints>>)>) {
         match change {
-            Change::Is { key, value, .. } => self.announcer.observe_slice(key, value),
-            Change::Gone(key) => self.announcer.forget_slice(&key),
+            Change::Is { key, value: (slice, endpoints), .. } => {
+                self.host.observe_slice(&key, &slice.service, endpoints);
+                self.announcer.observe_slice(key, slice);
+            }
+            Change::Gone(key) => {
+                self.host.forget_slice(&key);
+                self.announcer.forget_slice(&key);
+            }
             Change::Complete => self.announcer.has_all_slices(),
         }
     }
@@ -335,11 +359,12 @@ impl<'a> Session<'a> {
 
     fn take_links(&mut self, links: &Links) {
         self.announcer.set_interfaces(links.by_name.keys().cloned().collect());
+        self.host.look_at_links();
         self.metrics.show_links(links);
     }
 
     /// Looks at everything once: decides, tells, and begins to write.
-    fn turn(&mut self) {
+    fn turn(&mut self) -> Taken {
         self.calm_down(Instant::now());
         if let Some(read) = self.configuration.read() {
             self.configure(read);
@@ -354,6 +379,8 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
+        let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
         self.unsaid.extend(effects.news);
         if self.statuses.is_complete() {
@@ -375,6 +402,7 @@ impl<'a> Session<'a> {
             self.statuses.want(service, now.as_ref());
         }
         self.write(Instant::now());
+        taken
     }
 
     fn configure(&mut self, read: Result<Config, Vec<api::parse::Problem>>) {
