@@ -165,6 +165,11 @@ impl OwnArgs {
         })
     }
 
+    /// Whether this host is to do something with addresses that it announces.
+    pub(super) fn is_about_host(&self) -> bool {
+        self.bind_addresses || self.proxy
+    }
+
     fn on_host(&self) -> anyhow::Result<OnHost> {
         let idle = duration("--proxy-idle-timeout", &self.proxy_idle_timeout)?;
         anyhow::ensure!(!idle.is_zero(), "--proxy-idle-timeout is 0, so that nothing could be forwarded");
@@ -177,7 +182,7 @@ impl OwnArgs {
             idle_connection: idle,
             ..proxy::Options::default()
         };
-        Ok(OnHost { binds_addresses: self.bind_addresses || self.proxy, proxy: self.proxy.then_some(proxy) })
+        Ok(OnHost { binds_addresses: self.is_about_host(), proxy: self.proxy.then_some(proxy) })
     }
 
     pub(super) fn of_wire(&self) -> anyhow::Result<layer2::Options> {

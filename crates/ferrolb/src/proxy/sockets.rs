@@ -16,8 +16,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(60))
     .with_interval(Duration::from_secs(15))
     .with_retries(4);
-/// Files that are open for other purposes.
-const OTHER_FILES: u64 = 256;
+/// Files that are open for other purposes: one for each frontend, and a few.
+const OTHER_FILES: u64 = 1024;
 /// For each connection: one to the client, one to the endpoint.
 const FILES_EACH: u64 = 2;
 
@@ -78,18 +78,12 @@ pub(super) fn send(socket: &impl AsFd, datagram: &[u8]) -> io::Result<()> {
     SockRef::from(socket).send(datagram).map(drop)
 }
 
-/// How many connections this process may have open files for, of those that are wanted. It is permitted itself as many
-/// as it can.
+/// How many connections this process may have open files for, of those that are wanted. First it is permitted as many as
+/// it can be.
 pub(super) fn possible_connections(wanted: usize) -> usize {
-    let wanted_files = (wanted as u64).saturating_mul(FILES_EACH).saturating_add(OTHER_FILES);
     let limit = getrlimit(Resource::Nofile);
-    let mut current = limit.current.unwrap_or(u64::MAX);
-    if current < wanted_files {
-        let more = wanted_files.min(limit.maximum.unwrap_or(u64::MAX));
-        if setrlimit(Resource::Nofile, Rlimit { current: Some(more), maximum: limit.maximum }).is_ok() {
-            current = more;
-        }
-    }
-    let possible = current.saturating_sub(OTHER_FILES) / FILES_EACH;
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let current = if raised.is_ok() { limit.maximum } else { limit.current };
+    let possible = current.unwrap_or(u64::MAX).saturating_sub(OTHER_FILES) / FILES_EACH;
     wanted.min(usize::try_from(possible).unwrap_or(usize::MAX)).max(1)
 }

@@ -109,9 +109,11 @@ impl Speaker {
             () = session.run() => {}
             () = stop => {}
         }
-        session.end().await;
+        let host = session.into_host();
         state.abort();
         recorder.finish().await;
+        // Last, because what is answered for until the end is to work until the end.
+        host.end().await;
         Ok(())
     }
 }

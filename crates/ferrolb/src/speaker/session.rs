@@ -172,9 +172,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What this host has of its own goes. Watches go with the value.
-    pub(super) async fn end(self) {
-        self.host.end().await;
+    /// What is left to be ended. Watches end here.
+    pub(super) fn into_host(self) -> Host {
+        self.host
     }
 
     /// Begins to watch all that is read.

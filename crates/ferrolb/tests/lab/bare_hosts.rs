@@ -195,6 +195,13 @@ impl Hosts {
         self.post(SLICE.trim_end_matches("/site"), &slice);
     }
 
+    /// Which of the servers are.
+    fn ready(&self, first: bool, second: bool) {
+        let endpoint = |address: &str, node: &str, is_ready: bool| json!({"addresses": [address], "nodeName": node, "conditions": {"ready": is_ready}});
+        let endpoints = [endpoint("10.10.0.11", "a", first), endpoint("10.10.0.12", "b", second)];
+        self.api(Method::PATCH, SLICE, &json!({"endpoints": endpoints})).unwrap();
+    }
+
     fn has(&self, host: &str) -> BTreeSet<String> {
         let shown = self.site.run(node(host), "ip", &["-o", "address", "show", "dev", "lo"]);
         let addresses = shown.split_whitespace().filter(|it| it.contains('/'));
@@ -260,20 +267,23 @@ fn an_address_works_moves_and_leaves_nothing_behind() {
     let error = connection.read(&mut [0]).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     // A server that is not ready is not used.
-    let ready = |is_ready: bool| json!({"ready": is_ready});
-    let mut slice = hosts.api(Method::GET, SLICE, &Value::Null).unwrap();
-    slice["endpoints"][0]["conditions"] = ready(false);
-    let endpoints = json!({"endpoints": slice["endpoints"]});
-    hosts.api(Method::PATCH, SLICE, &endpoints).unwrap();
-    eventually("one server answers", || {
-        hosts.answer(at(V4, 80)) == BTreeSet::from(["node=node-2".to_owned()])
-    });
+    hosts.ready(false, true);
+    let only = |node: &str| BTreeSet::from([format!("node={node}")]);
+    eventually("one server answers", || hosts.answer(at(V4, 80)) == only("node-2"));
+    // The address follows the server, if it is to stay on its host.
+    let local = json!({"spec": {"externalTrafficPolicy": "Local"}});
+    hosts.api(Method::PATCH, "/api/v1/namespaces/default/services/site", &local).unwrap();
+    hosts.exclude("a", false);
+    hosts.ready(true, false);
+    hosts.owns("a", "b");
+    assert_eq!(hosts.answer(at(V4, 80)), only("node-1"));
+    hosts.ready(false, true);
+    hosts.owns("b", "a");
 
     // What a killed process leaves behind, the next one takes away.
     hosts.kill("b");
     assert!(hosts.has_all("b"));
-    hosts.exclude("b", true);
-    hosts.exclude("a", false);
+    hosts.ready(true, false);
     eventually("the other one has the addresses", || hosts.has_all("a"));
     hosts.start("b");
     hosts.owns("a", "b");
@@ -291,11 +301,13 @@ fn an_address_works_moves_and_leaves_nothing_behind() {
 
 /// The kernel has the address on all interfaces, and must not say so on those that no advertisement names.
 fn only_where_it_is_announced(hosts: &Hosts) {
-    let asks = |interface: &str| {
-        hosts.site.output("client", "arping", &["-c", "1", "-w", "1", "-I", interface, V4]).status.success()
+    let asks = |interface: &str, address: &str| {
+        let arguments = ["-c", "1", "-w", "1", "-I", interface, address];
+        hosts.site.output("client", "arping", &arguments).status.success()
     };
     if hosts.site.output("client", "arping", &["-V"]).status.success() {
-        assert!(asks("eth0") && !asks("eth1"));
+        assert!(asks("eth0", V4) && !asks("eth1", V4));
+        assert!(asks("eth1", "10.20.0.11"), "the host answers for its other addresses as before");
     }
     let set = |name: &str| {
         let path = format!("/proc/sys/net/ipv4/conf/eth1/{name}");

@@ -10,6 +10,7 @@ mod assigning;
 mod bare_hosts;
 mod choosing;
 mod data_centre;
+mod defending;
 mod leftovers;
 mod services;
 mod site;
