@@ -17,6 +17,7 @@ mod logging;
 mod netlink;
 mod pace;
 mod pod;
+pub mod proxy;
 pub mod serving;
 pub mod speaker;
 pub mod standalone;

@@ -92,12 +92,19 @@ impl Standalone {
         let ended = match speaker {
             Some(speaker) => {
                 let (end_speaker, speaker_ends) = oneshot::channel::<()>();
-                let speaking = tokio::spawn(speaker.run(async {
+                let mut speaking = tokio::spawn(speaker.run(async {
                     let _ = speaker_ends.await;
                 }));
-                let ended = controller.run(stop).await;
-                drop(end_speaker);
-                speaking.await.context("the speaker ended by itself")?.and(ended)
+                tokio::select! {
+                    ended = controller.run(stop) => {
+                        drop(end_speaker);
+                        speaking.await.context("the speaker ended by itself")?.and(ended)
+                    }
+                    ended = &mut speaking => {
+                        let by_itself = "the speaker ended by itself";
+                        ended.context(by_itself)?.context(by_itself).and(Err(anyhow::anyhow!(by_itself)))
+                    }
+                }
             }
             None => controller.run(stop).await,
         };

@@ -13,9 +13,10 @@ use super::speaker_files::{self as files, EXCLUDED, MEMBERLIST};
 use super::{ending, exit, go_flags};
 use crate::layer2;
 use crate::logging;
+use crate::proxy;
 use crate::serving::probes::{self, Check};
 use crate::serving::{TlsOptions, metrics};
-use crate::speaker::{Members, Options, Speaker, StatusLayout};
+use crate::speaker::{Members, OnHost, Options, Speaker, StatusLayout};
 
 #[derive(Debug, Args)]
 pub(super) struct SpeakerArgs {
@@ -122,6 +123,22 @@ pub(super) struct OwnArgs {
     /// The file that says which interfaces are left alone
     #[arg(long, value_name = "FILE", default_value = EXCLUDED)]
     exclude_interfaces_file: PathBuf,
+    /// Have announced addresses on the loopback interface while they are announced; needs the capability NET_ADMIN
+    #[arg(long)]
+    bind_addresses: bool,
+    /// Forward TCP and UDP of announced addresses to endpoints, on hosts without kube-proxy; --bind-addresses with it
+    #[arg(long)]
+    proxy: bool,
+    /// With --proxy: tell endpoints of TCP who the client is, by the PROXY protocol, version 2
+    #[arg(long, requires = "proxy")]
+    proxy_protocol: bool,
+    /// With --proxy: connections and sessions of UDP at once, of which one port of an address has three quarters at most
+    #[arg(long, value_name = "NUMBER", default_value_t = proxy::Options::default().connections as u32,
+        value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    proxy_connections: u32,
+    /// With --proxy: a connection on which nothing comes for so long is ended
+    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    proxy_idle_timeout: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -132,8 +149,9 @@ enum Layout {
 
 impl OwnArgs {
     /// What is the same for every speaker, in a cluster and without one.
-    pub(super) fn options(&self, namespace: &str, node: &str) -> Options {
-        Options {
+    pub(super) fn options(&self, namespace: &str, node: &str) -> anyhow::Result<Options> {
+        Ok(Options {
+            on_host: self.on_host()?,
             status_layout: match self.status_layout {
                 Layout::Metallb => StatusLayout::Metallb,
                 Layout::Service => StatusLayout::Service,
@@ -144,18 +162,43 @@ impl OwnArgs {
                 speakers => Members::These(speakers.iter().cloned().collect::<BTreeSet<_>>()),
             },
             ..Options::new(namespace, node)
-        }
+        })
+    }
+
+    /// Whether this host is to do something with addresses that it announces.
+    pub(super) fn is_about_host(&self) -> bool {
+        self.bind_addresses || self.proxy
+    }
+
+    fn on_host(&self) -> anyhow::Result<OnHost> {
+        let idle = duration("--proxy-idle-timeout", &self.proxy_idle_timeout)?;
+        anyhow::ensure!(!idle.is_zero(), "--proxy-idle-timeout is 0, so that nothing could be forwarded");
+        let connections = usize::try_from(self.proxy_connections)?;
+        let proxy = proxy::Options {
+            tells_client: self.proxy_protocol,
+            connections,
+            // One frontend with too many leaves something for the others.
+            connections_of_frontend: (connections - connections / 4).max(1),
+            idle_connection: idle,
+            ..proxy::Options::default()
+        };
+        Ok(OnHost { binds_addresses: self.is_about_host(), proxy: self.proxy.then_some(proxy) })
     }
 
     pub(super) fn of_wire(&self) -> anyhow::Result<layer2::Options> {
-        let refresh: GoDuration = self.garp_refresh.parse().context("--garp-refresh")?;
-        let refresh = u64::try_from(refresh.as_nanos()).context("--garp-refresh is negative")?;
+        let refresh = duration("--garp-refresh", &self.garp_refresh)?;
         Ok(layer2::Options {
             excluded: files::excluded(&self.exclude_interfaces_file)?,
-            refresh: Some(Duration::from_nanos(refresh)).filter(|refresh| !refresh.is_zero()),
+            refresh: Some(refresh).filter(|refresh| !refresh.is_zero()),
             probe_before_claim: self.probe_before_claim,
         })
     }
+}
+
+fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
+    let duration: GoDuration = text.parse().with_context(|| flag.to_owned())?;
+    let nanos = u64::try_from(duration.as_nanos()).with_context(|| format!("{flag} is negative"))?;
+    Ok(Duration::from_nanos(nanos))
 }
 
 pub(super) fn run(args: &SpeakerArgs) -> anyhow::Result<u8> {
@@ -221,7 +264,7 @@ fn check(args: &SpeakerArgs) -> anyhow::Result<()> {
 fn options(args: &SpeakerArgs) -> anyhow::Result<Options> {
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let namespace = component::namespace(&args.namespace)?;
-    let mut options = args.own.options(&namespace, &args.node_name);
+    let mut options = args.own.options(&namespace, &args.node_name)?;
     let watches_members = !args.ml_labels.is_empty() && !args.ml_bindaddr.is_empty();
     if watches_members && args.own.speakers.is_empty() {
         options.members = Members::ReadyPods(args.ml_labels.clone());

@@ -38,6 +38,7 @@ impl StandaloneArgs {
 
     fn of_speaker(&self) -> anyhow::Result<Option<SpeakerOptions>> {
         if !self.speaker {
+            anyhow::ensure!(!self.own.is_about_host(), "--bind-addresses and --proxy need --speaker");
             return Ok(None);
         }
         let node = match self.node_name.as_str() {
@@ -47,7 +48,7 @@ impl StandaloneArgs {
         let speaker = speaker::Options {
             load_balancer_class: self.load_balancer_class(),
             registers_node: true,
-            ..self.own.options(&self.namespace, &node)
+            ..self.own.options(&self.namespace, &node)?
         };
         Ok(Some(SpeakerOptions { speaker, layer2: self.own.of_wire()? }))
     }

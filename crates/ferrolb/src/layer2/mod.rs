@@ -8,6 +8,7 @@ mod counters;
 mod excluded;
 mod filter;
 mod groups;
+mod kernel;
 mod links;
 mod ports;
 #[cfg(test)]
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, watch};
 pub use bound::{BindError, Bound};
 pub use counters::Counters;
 pub use excluded::Excluded;
+pub use kernel::KernelArp;
 pub use links::{Link, Links, Silence};
 pub use protocol::l2::{AddressCounters, DropReason, Interfaces, MacAddress};
 

@@ -25,12 +25,16 @@ const LINK_MASTER: u16 = 10;
 const ADDRESS_FIXED: usize = 8;
 const ADDRESS_ADDRESS: u16 = 1;
 const ADDRESS_LOCAL: u16 = 2;
+const ADDRESS_LIFETIME: u16 = 6;
 const ADDRESS_FLAGS: u16 = 8;
 const ADDRESS_PROTOCOL: u16 = 11;
 /// Not used before it is known that nobody else has it, and not even then.
 const ADDRESS_TENTATIVE: u32 = 0x40;
 const ADDRESS_FAILED: u32 = 0x08;
 const ADDRESS_UNASKED: u32 = 0x02;
+/// For this host alone. There is none of IPv6.
+const SCOPE_HOST: u8 = 254;
+const FOR_EVER: u32 = u32::MAX;
 
 const NEIGHBOUR_FIXED: usize = 12;
 const NEIGHBOUR_ADDRESS: u16 = 1;
@@ -122,10 +126,18 @@ impl Address {
         Some((Address { interface, address, prefix, is_usable, protocol }, is_there))
     }
 
-    /// Puts it there. It fails if it is there already.
+    /// Puts it there, as one that this host does not choose to speak from by itself. It fails if it is there already.
     pub(crate) fn add(&self) -> Request {
         let request = self.request(libc::RTM_NEWADDR, FLAG_CREATE | FLAG_EXCLUSIVE);
-        request.with(ADDRESS_FLAGS, &ADDRESS_UNASKED.to_ne_bytes()).with(ADDRESS_PROTOCOL, &[self.protocol])
+        let request = request
+            .with(ADDRESS_FLAGS, &ADDRESS_UNASKED.to_ne_bytes())
+            .with(ADDRESS_PROTOCOL, &[self.protocol]);
+        if self.address.is_ipv4() {
+            return request;
+        }
+        // What is not preferred from the beginning is used where nothing else is there.
+        let [preferred, valid, made, changed] = [0, FOR_EVER, 0, 0].map(u32::to_ne_bytes);
+        request.with(ADDRESS_LIFETIME, &[preferred, valid, made, changed].concat())
     }
 
     pub(crate) fn remove(&self) -> Request {
@@ -134,7 +146,8 @@ impl Address {
 
     fn request(&self, kind: u16, flags: u16) -> Request {
         let family = if self.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
-        let mut fixed = vec![family as u8, self.prefix, 0, 0];
+        let scope = if self.address.is_ipv4() { SCOPE_HOST } else { 0 };
+        let mut fixed = vec![family as u8, self.prefix, 0, scope];
         fixed.extend(self.interface.to_ne_bytes());
         let request = Request::order(kind, flags, &fixed);
         match self.address {

@@ -349,6 +349,11 @@ impl Announcer {
         })
     }
 
+    /// The addresses that this node announces, each with the Services that have it.
+    pub(super) fn owned(&self) -> impl Iterator<Item = (IpAddr, &ServiceKey)> {
+        self.wanted.iter().flat_map(|(address, services)| services.keys().map(|key| (*address, key)))
+    }
+
     pub(super) fn services_of(&self, address: IpAddr) -> impl Iterator<Item = &ServiceKey> {
         self.wanted.get(&address).into_iter().flat_map(BTreeMap::keys)
     }

@@ -5,10 +5,13 @@
 //!
 //! * `session` is that loop; `announcer` and `statuses` are its two machines without a clock or network.
 //! * `configuration` reads resources, `read` is what is kept of an object, `write` one step towards a right status.
+//! * `host` is what this host does with its addresses if it is asked to, `forward` what is forwarded where.
 //! * `members` says which nodes have a speaker that is alive.
 
 mod announcer;
 mod configuration;
+mod forward;
+mod host;
 mod members;
 mod metrics;
 mod options;
@@ -27,12 +30,13 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 pub use metrics::Metrics;
-pub use options::{Members, Options, StatusLayout};
+pub use options::{Members, OnHost, Options, StatusLayout};
 
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
 use crate::layer2::{Change, Counters, Layer2, Links, News};
 use crate::{call, pod};
+use host::Host;
 use session::Session;
 
 /// What answers for addresses: [`Layer2`], or in a test something that remembers what it was told.
@@ -95,17 +99,21 @@ impl Speaker {
         if options.registers_node {
             register(&self.client, &options.node).await?;
         }
+        let host = Host::start(&options.on_host, &options.node, self.metrics.registry())?;
         let (verdict, verdicts) = watch::channel(None);
         let component = component(options, owner.clone());
         let state = tokio::spawn(configuration_state::run(self.client.clone(), component, verdicts));
         let recorder = Recorder::new(&self.client, "metallb-speaker");
-        let session = Session::new(&self, &recorder, &verdict, owner);
+        let mut session = Session::new(&self, &recorder, &verdict, owner, host);
         tokio::select! {
             () = session.run() => {}
             () = stop => {}
         }
+        let host = session.into_host();
         state.abort();
         recorder.finish().await;
+        // Last, because what is answered for until the end is to work until the end.
+        host.end().await;
         Ok(())
     }
 }

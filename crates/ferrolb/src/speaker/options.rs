@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::proxy;
+
 #[derive(Debug, Clone)]
 pub struct Options {
     /// Where it runs, and where its resources are.
@@ -17,6 +19,16 @@ pub struct Options {
     pub status_layout: StatusLayout,
     /// Make a Node of its own name if there is none, for hosts that no kubelet registers.
     pub registers_node: bool,
+    pub on_host: OnHost,
+}
+
+/// What this host does with the addresses that it announces, where nothing else on it does.
+#[derive(Debug, Clone, Default)]
+pub struct OnHost {
+    /// Has them on its loopback interface.
+    pub binds_addresses: bool,
+    /// Forwards what comes to them.
+    pub proxy: Option<proxy::Options>,
 }
 
 /// How the speakers that are alive are known.
@@ -53,6 +65,7 @@ impl Options {
             members: Members::default(),
             status_layout: StatusLayout::default(),
             registers_node: false,
+            on_host: OnHost::default(),
         }
     }
 }

@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::Config;
 use plan::announce::{self, Alive};
@@ -23,6 +22,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 
 use super::announcer::{Announcer, News, Turned};
 use super::configuration::Configuration;
+use super::forward::{Endpoints, ServicePorts};
+use super::host::{Host, Taken};
 use super::metrics::Metrics;
 use super::metrics::told_of;
 use super::options::StatusLayout;
@@ -34,7 +35,7 @@ use crate::configuration_state::Verdict;
 use crate::events::{self, About, Recorder};
 use crate::layer2::{self, Change as WireChange, Claim, Links};
 use crate::pace::{Outcome, Pace};
-use crate::watch::{Change, follow};
+use crate::watch::{Change, Only, follow};
 
 /// Changes that wait to be looked at, and how many are looked at together.
 const CHANGES: usize = 1024;
@@ -47,8 +48,8 @@ const NOT_YET: &str = "general handler sync state error";
 
 /// What watches tell.
 enum Told {
-    Service(Change<Seen>),
-    Slice(Change<Slice>),
+    Service(Change<(Seen, Option<Box<ServicePorts>>)>),
+    Slice(Change<(Slice, Option<Box<Endpoints>>)>),
     Node(Change<NodeSeen>),
     Namespace(Change<Namespace>),
     Pool(Change<IPAddressPool>),
@@ -73,6 +74,7 @@ pub(super) struct Session<'a> {
     /// Sound, and held back because a Service that is announced has no pool in it.
     held_back: Option<Arc<Config>>,
     announcer: Announcer,
+    host: Host,
     statuses: Statuses,
     writer: Writer,
     pace: Pace,
@@ -97,6 +99,7 @@ impl<'a> Session<'a> {
         recorder: &'a Recorder,
         verdict: &'a watch::Sender<Option<Verdict>>,
         pod: Option<OwnerReference>,
+        host: Host,
     ) -> Session<'a> {
         let (client, options) = (speaker.client.clone(), &speaker.options);
         let of_plan = announce::Options {
@@ -115,6 +118,7 @@ impl<'a> Session<'a> {
             configuration: Configuration::new(options),
             held_back: None,
             announcer: Announcer::new(&options.node, of_plan),
+            host,
             statuses: Statuses::new(layout, &options.namespace, &options.node),
             pace: Pace::default(),
             writes: JoinSet::new(),
@@ -128,7 +132,7 @@ impl<'a> Session<'a> {
         }
     }
 
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let mut told = self.watch();
         let mut alive = members::watch(&self.client, self.options, &mut self.watches);
         let mut links = self.wire.links();
@@ -163,8 +167,14 @@ impl<'a> Session<'a> {
             while let Some(ended) = self.writes.try_join_next_with_id() {
                 self.ended(ended);
             }
-            self.turn();
+            let taken = self.turn();
+            self.host.give_up(&self.announcer, taken).await;
         }
+    }
+
+    /// What is left to be ended. Watches end here.
+    pub(super) fn into_host(self) -> Host {
+        self.host
     }
 
     /// Begins to watch all that is read.
@@ -173,12 +183,15 @@ impl<'a> Session<'a> {
         let client = &self.client;
         let namespace = &self.options.namespace;
         let watches = &mut self.watches;
-        let any = watcher::Config::default;
+        let any = Only::default;
 
         let services = Api::<v1::Service>::all(client.clone());
-        watches.spawn(follow(services, any(), |it| read::service(&it), told.clone(), Told::Service));
+        let reads = self.host.reads();
+        let read = move |it| read::service(&it).map(|seen| (seen, reads.of_service(&it)));
+        watches.spawn(follow(services, any(), read, told.clone(), Told::Service));
         let slices = Api::<discovery::EndpointSlice>::all(client.clone());
-        watches.spawn(follow(slices, any(), |it| read::slice(&it), told.clone(), Told::Slice));
+        let read = move |it| read::slice(&it).map(|slice| (slice, reads.of_slice(&it)));
+        watches.spawn(follow(slices, any(), read, told.clone(), Told::Slice));
         let nodes = Api::<v1::Node>::all(client.clone());
         watches.spawn(follow(nodes, any(), |it| Some(read::node(&it)), told.clone(), Told::Node));
         let namespaces = Api::<v1::Namespace>::all(client.clone());
@@ -200,8 +213,13 @@ impl<'a> Session<'a> {
         let secrets = Api::<v1::Secret>::namespaced(client.clone(), namespace);
         watches.spawn(follow(secrets, any(), |it| Some(read::secret(it)), told.clone(), Told::Secret));
         let extras = Api::<v1::ConfigMap>::namespaced(client.clone(), namespace);
-        let only = any().fields("metadata.name=bgpextras");
-        watches.spawn(follow(extras, only, |it| Some(read::lean(it)), told.clone(), Told::ConfigMap));
+        watches.spawn(follow(
+            extras,
+            Only::named("bgpextras"),
+            |it| Some(read::lean(it)),
+            told.clone(),
+            Told::ConfigMap,
+        ));
 
         let layout = self.options.status_layout;
         let statuses: Api<ServiceL2Status> = match layout {
@@ -238,12 +256,16 @@ impl<'a> Session<'a> {
         self.configuration.note(has_changed);
     }
 
-    fn take_service(&mut self, change: Change<Seen>) {
+    fn take_service(&mut self, change: Change<(Seen, Option<Box<ServicePorts>>)>) {
         self.metrics.of_component.updated();
         match change {
-            Change::Is { value, .. } => self.announcer.observe(value),
+            Change::Is { value: (seen, ports), .. } => {
+                self.host.observe(&seen.service.key, ports);
+                self.announcer.observe(seen);
+            }
             Change::Gone((namespace, name)) => {
                 let key = ServiceKey { namespace, name };
+                self.host.forget(&key);
                 self.announcer.forget(&key);
                 self.said_again.remove(&key);
                 self.statuses.look_at(&key);
@@ -252,10 +274,16 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take_slice(&mut self, change: Change<Slice>) {
+    fn take_slice(&mut self, change: Change<(Slice, Option<Box<Endpoints>>)>) {
         match change {
-            Change::Is { key, value, .. } => self.announcer.observe_slice(key, value),
-            Change::Gone(key) => self.announcer.forget_slice(&key),
+            Change::Is { key, value: (slice, endpoints), .. } => {
+                self.host.observe_slice(&key, &slice.service, endpoints);
+                self.announcer.observe_slice(key, slice);
+            }
+            Change::Gone(key) => {
+                self.host.forget_slice(&key);
+                self.announcer.forget_slice(&key);
+            }
             Change::Complete => self.announcer.has_all_slices(),
         }
     }
@@ -331,11 +359,12 @@ impl<'a> Session<'a> {
 
     fn take_links(&mut self, links: &Links) {
         self.announcer.set_interfaces(links.by_name.keys().cloned().collect());
+        self.host.look_at_links();
         self.metrics.show_links(links);
     }
 
     /// Looks at everything once: decides, tells, and begins to write.
-    fn turn(&mut self) {
+    fn turn(&mut self) -> Taken {
         self.calm_down(Instant::now());
         if let Some(read) = self.configuration.read() {
             self.configure(read);
@@ -350,6 +379,8 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
+        let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
         self.unsaid.extend(effects.news);
         if self.statuses.is_complete() {
@@ -371,6 +402,7 @@ impl<'a> Session<'a> {
             self.statuses.want(service, now.as_ref());
         }
         self.write(Instant::now());
+        taken
     }
 
     fn configure(&mut self, read: Result<Config, Vec<api::parse::Problem>>) {

@@ -89,7 +89,9 @@ fn a_command_line_that_cannot_be_used_is_not_an_answer() {
 
 #[test]
 fn every_command_explains_itself_with_examples() {
-    for command in ["validate", "plan", "admit", "convert", "crds", "standalone", "apiserver", "completion"] {
+    for command in
+        ["validate", "plan", "admit", "convert", "crds", "standalone", "apiserver", "lab", "completion"]
+    {
         let run = ferrolb(&[command, "--help"], "");
         assert_eq!(run.code, 0);
         assert!(run.stdout.contains("Example"), "{command}: {}", run.stdout);

@@ -92,3 +92,19 @@ fn two_processes_do_not_share_a_folder() {
     assert!(second.stderr.contains("open in another process"), "{}", second.stderr);
     program.terminate();
 }
+
+#[test]
+fn what_only_a_speaker_does_is_not_ignored() {
+    let folder = Folder::new("standalone-without-speaker");
+    for (arguments, reason) in [
+        (["--proxy", "--memory"], "need --speaker"),
+        (["--bind-addresses", "--memory"], "need --speaker"),
+        (["--speaker", "--proxy-protocol"], "--proxy"),
+        (["--speaker", "--proxy-idle-timeout=0s"], "--proxy-idle-timeout"),
+    ] {
+        let data = folder.path();
+        let ended = crate::ferrolb(&[&["standalone", "--data-dir", &data][..], &arguments].concat(), "");
+        assert_eq!(ended.code, 2, "{arguments:?}");
+        assert!(ended.stderr.contains(reason), "{arguments:?}: {}", ended.stderr);
+    }
+}

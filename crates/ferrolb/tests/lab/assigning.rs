@@ -1,6 +1,5 @@
 //! Which addresses Services get, and that those are reached. The numbers are those of the list of upstream's acceptance
-//! tests; the rest of them (28, 32 to 37, 45) is about nothing that a network could show, and is in `tests/components`
-//! and in the tests of `plan::allocate`.
+//! tests.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -120,4 +119,100 @@ fn dual_stack_services_get_what_pools_have_and_are_reached_by_all_of_it() {
     let dual = site.service("dual", &prefer);
     assert_eq!(dual, ips(&["10.10.100.2", "fd00:10:10::101:2"]));
     is_reached(&site, "dual");
+}
+
+/// 41, 43, 44
+#[test]
+fn dual_stack_services_follow_what_becomes_of_pools() {
+    let Some(options) = options() else { return };
+    let site = site(Options { family: Family::Dual, ..options });
+    site.pool("four", &["10.10.100.1-10.10.100.2"]);
+    site.waiting_service("strict", &json!({}), &json!({"ipFamilyPolicy": "RequireDualStack"}));
+    stays("there is no pool of both", || site.addresses("strict").is_empty());
+    site.patch(&service_path("strict"), &json!({"spec": {"ipFamilyPolicy": "PreferDualStack"}}));
+    eventually("one will do", || site.addresses("strict") == ips(&["10.10.100.1"]));
+    is_reached(&site, "strict");
+
+    site.pool("dual", &["10.10.101.1/32", "fd00:10:10::101:1/128"]);
+    assert_eq!(
+        site.service("moving", &json!({"ipFamilyPolicy": "PreferDualStack"})),
+        ips(&["10.10.101.1", "fd00:10:10::101:1"])
+    );
+    site.pool("another", &["10.10.102.1/32", "fd00:10:10::102:1/128"]);
+    site.pool("dual", &["10.10.101.1/32"]);
+    let next = ips(&["10.10.102.1", "fd00:10:10::102:1"]);
+    eventually("it moves to the other pool of both", || site.addresses("moving") == next);
+    is_reached(&site, "moving");
+    eventually("nobody answers for the old address", || {
+        site.who_has("fd00:10:10::101:1".parse().unwrap()).is_none()
+    });
+}
+
+/// 32 to 37
+#[test]
+fn pools_are_taken_in_the_order_of_their_priority_by_those_they_are_for() {
+    let Some(options) = options() else { return };
+    let site = site(Options { nodes: 1, ..options });
+    let pool = |name: &str, address: &str, allocation: serde_json::Value| {
+        let spec = json!({"addresses": [address], "serviceAllocation": allocation});
+        site.resource("IPAddressPool", name, &json!({}), &spec);
+    };
+    site.pool("anybody", &["10.10.100.1-10.10.100.9"]);
+    pool("low", "10.10.101.1/32", json!({"priority": 20}));
+    pool("high", "10.10.102.1/32", json!({"priority": 10, "namespaces": ["default"]}));
+    pool(
+        "gold",
+        "10.10.103.1/32",
+        json!({"priority": 1, "serviceSelectors": [{"matchLabels": {"tier": "gold"}}]}),
+    );
+    pool("elsewhere", "10.10.104.1/32", json!({"priority": 1, "namespaces": ["other"]}));
+    pool(
+        "lab",
+        "10.10.105.1/32",
+        json!({"priority": 2, "namespaceSelectors": [{"matchLabels": {"is": "lab"}}]}),
+    );
+    for (name, labels, address) in [
+        ("first", json!({}), "10.10.102.1"),
+        ("gilded", json!({"tier": "gold"}), "10.10.103.1"),
+        ("second", json!({}), "10.10.101.1"),
+        ("third", json!({}), "10.10.100.1"),
+    ] {
+        site.waiting_service(name, &json!({"labels": labels}), &json!({}));
+        eventually("it has the address of the best pool", || site.addresses(name) == ips(&[address]));
+        is_reached(&site, name);
+    }
+    site.patch("/api/v1/namespaces/default", &json!({"metadata": {"labels": {"is": "lab"}}}));
+    // It may be that the controller hears of the Service first.
+    eventually("the next one has that of the lab", || {
+        let has = |name: &str| site.addresses(name) == ips(&["10.10.105.1"]);
+        if !has("last") {
+            site.call(http::Method::DELETE, &service_path("last"), &serde_json::Value::Null);
+            site.service("last", &json!({}));
+        }
+        has("last")
+    });
+    is_reached(&site, "last");
+}
+
+/// 45
+#[test]
+fn pools_tell_what_is_taken_and_what_is_free() {
+    let Some(options) = options() else { return };
+    let site = site(Options { nodes: 1, family: Family::Dual, ..options });
+    let path = resource_path("IPAddressPool", "pool");
+    let counts = || {
+        let status = site.get(&path)["status"].clone();
+        ["availableIPv4", "availableIPv6", "assignedIPv4", "assignedIPv6"]
+            .map(|name| status[name].as_i64().unwrap_or(-1))
+    };
+    site.pool("pool", &["10.10.100.0/30", "fd00:10:10::100:0/126"]);
+    eventually("all is free", || counts() == [4, 4, 0, 0]);
+    site.service("web", &json!({"ipFamilyPolicy": "RequireDualStack"}));
+    eventually("one of each is taken", || counts() == [3, 3, 1, 1]);
+    site.pool("pool", &["10.10.100.0/29", "fd00:10:10::100:0/125"]);
+    eventually("there are more", || counts() == [7, 7, 1, 1]);
+    site.delete(&service_path("web"));
+    eventually("all is free again", || counts() == [8, 8, 0, 0]);
+    site.patch(&format!("{path}/status"), &json!({"status": {"availableIPv4": 1}}));
+    eventually("what somebody writes is put right", || counts() == [8, 8, 0, 0]);
 }

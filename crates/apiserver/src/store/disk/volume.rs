@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 pub(in crate::store) const FORMAT: u32 = 1;
 const MAGIC: &[u8; 16] = b"FerroLB store\r\n\x1a";
@@ -16,6 +17,8 @@ const MAGIC: &[u8; 16] = b"FerroLB store\r\n\x1a";
 const HEADER_BYTES: u64 = 4096;
 const FORMAT_AT: usize = 16;
 const WITNESS_AT: usize = 32;
+const LOCK_WAIT: Duration = Duration::from_millis(200);
+const LOCK_RETRY: Duration = Duration::from_millis(2);
 
 #[derive(Debug)]
 pub(super) struct Volume {
@@ -262,11 +265,18 @@ fn read_through(file: &File, operations: &[Operation], offset: u64, out: &mut [u
     if end > length { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(()) }
 }
 
+/// A process that this one starts elsewhere at the same time shares its locks until it has become another program, also
+/// those that were given back meanwhile. So a lock that is held is asked for once more.
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), OpenError> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => OpenError::InUse { path: path.into() },
-        TryLockError::Error(source) => OpenError::Io { path: path.into(), source },
-    })
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(LOCK_RETRY),
+            Err(TryLockError::WouldBlock) => return Err(OpenError::InUse { path: path.into() }),
+            Err(TryLockError::Error(source)) => return Err(OpenError::Io { path: path.into(), source }),
+        }
+    }
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> u32 {

@@ -107,8 +107,8 @@ enum Action {
         /// Write them to a file instead
         #[arg(short, long, value_name = "FILE")]
         write: Option<PathBuf>,
-        /// As tcpdump takes it
-        #[arg(value_name = "FILTER", trailing_var_arg = true)]
+        /// As tcpdump takes it; its options may be before it
+        #[arg(value_name = "FILTER", trailing_var_arg = true, allow_hyphen_values = true)]
         filter: Vec<String>,
     },
 }

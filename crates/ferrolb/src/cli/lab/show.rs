@@ -1,6 +1,7 @@
 //! What is printed of a lab.
 
 use std::fmt::Write;
+use std::net::SocketAddr;
 
 use anyhow::Context;
 use serde::Deserialize;
@@ -88,14 +89,15 @@ pub(super) fn hints(name: &str) -> anyhow::Result<()> {
     eprintln!("the lab {name} is up: {nodes} nodes, a switch, a router, a client, an API server");
     eprintln!("  export KUBECONFIG={}", status.kubeconfig);
     eprintln!("  ferrolb lab{named} status");
-    eprintln!("  ferrolb lab{named} exec client ping -c 1 {}", first_address(&status));
+    eprintln!("  ferrolb lab{named} traffic {} --protocol http --seconds 1", first_backend(&status));
     eprintln!("  ferrolb lab{named} down");
     Ok(())
 }
 
-fn first_address(status: &Status) -> &str {
+fn first_backend(status: &Status) -> String {
     let node = status.members.iter().find(|member| member.node.is_some());
-    node.and_then(|node| node.addresses.first()).map_or("", String::as_str)
+    let address = node.and_then(|node| node.addresses.first()?.parse().ok());
+    address.map_or_else(String::new, |address| SocketAddr::new(address, lab::HTTP_PORTS[0]).to_string())
 }
 
 fn table(status: &Status) -> String {
