@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
@@ -53,7 +54,7 @@ impl Failure {
         self.code.is_none_or(|code| matches!(code.as_u16(), 429 | 502 | 503 | 504 | 507))
     }
 
-    fn unanswered(error: impl fmt::Display) -> Failure {
+    pub(crate) fn unanswered(error: impl fmt::Display) -> Failure {
         Failure { code: None, reason: String::new(), message: error.to_string(), retry_after: None }
     }
 }
@@ -130,22 +131,57 @@ async fn call<T: DeserializeOwned>(
     content_type: &'static str,
     body: Vec<u8>,
 ) -> Result<T, Failure> {
-    let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, content_type);
-    let request = request.body(Body::from(body)).map_err(Failure::unanswered)?;
     let answer = async {
-        let response = client.send(request).await.map_err(Failure::unanswered)?;
-        read(response).await
+        let response = sent(client, method, path, content_type, body).await?;
+        let bytes = collected(response.into_body(), ANSWER_BYTES).await?;
+        serde_json::from_slice(&bytes).map_err(Failure::unanswered)
     };
+    in_time(answer).await
+}
+
+/// An answer that goes on for as long as it likes, once it has begun.
+pub(crate) async fn open(client: &Client, path: &str) -> Result<Body, Failure> {
+    let answer = sent(client, Method::GET, path, JSON, Vec::new());
+    in_time(answer).await.map(Response::into_body)
+}
+
+/// An answer as it is, of so many bytes at most.
+pub(crate) async fn get_bytes(client: &Client, path: &str, limit: usize) -> Result<Bytes, Failure> {
+    in_time(async {
+        let response = sent(client, Method::GET, path, JSON, Vec::new()).await?;
+        collected(response.into_body(), limit).await
+    })
+    .await
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let timed = tokio::time::timeout(TIMEOUT, answer).await;
     timed.unwrap_or_else(|_| Err(Failure::unanswered(format!("no answer in {} s", TIMEOUT.as_secs()))))
 }
 
-async fn read<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Failure> {
+async fn sent(
+    client: &Client,
+    method: Method,
+    path: &str,
+    content_type: &'static str,
+    body: Vec<u8>,
+) -> Result<Response<Body>, Failure> {
+    let request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, content_type);
+    let request = request.body(Body::from(body)).map_err(Failure::unanswered)?;
+    let response = client.send(request).await.map_err(Failure::unanswered)?;
+    if response.status().is_success() { Ok(response) } else { Err(refusal(response).await) }
+}
+
+async fn collected(body: Body, limit: usize) -> Result<Bytes, Failure> {
+    Ok(Limited::new(body, limit).collect().await.map_err(Failure::unanswered)?.to_bytes())
+}
+
+async fn refusal(response: Response<Body>) -> Failure {
     let (parts, body) = response.into_parts();
-    let bytes = Limited::new(body, ANSWER_BYTES).collect().await.map_err(Failure::unanswered)?.to_bytes();
-    if parts.status.is_success() {
-        return serde_json::from_slice(&bytes).map_err(Failure::unanswered);
-    }
+    let bytes = match collected(body, ANSWER_BYTES).await {
+        Ok(bytes) => bytes,
+        Err(failure) => return failure,
+    };
     // Not every refusal is a status: proxies, and servers in a hurry, answer with text.
     let status: Option<Status> = serde_json::from_slice(&bytes).ok();
     let secs = |header: &http::HeaderValue| header.to_str().ok()?.parse().ok();
@@ -154,5 +190,5 @@ async fn read<T: DeserializeOwned>(response: Response<Body>) -> Result<T, Failur
         Some(status) if !status.message.is_empty() => (status.reason, status.message),
         _ => (String::new(), String::from_utf8_lossy(&bytes).trim().to_owned()),
     };
-    Err(Failure { code: Some(parts.status), reason, message, retry_after })
+    Failure { code: Some(parts.status), reason, message, retry_after }
 }

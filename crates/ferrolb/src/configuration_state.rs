@@ -7,14 +7,13 @@ use api::metallb::{ConfigurationResult, ConfigurationState};
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference};
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use crate::call::{self, Failure};
-use crate::watch::{Change, follow};
+use crate::watch::{Change, Only, follow};
 
 /// Who speaks, and under which names.
 #[derive(Debug, Clone)]
@@ -49,9 +48,8 @@ pub(crate) async fn run(
     mut verdicts: watch::Receiver<Option<Verdict>>,
 ) {
     let api: Api<ConfigurationState> = Api::namespaced(client.clone(), &component.namespace);
-    let config = watcher::Config::default().fields(&format!("metadata.name={}", component.name));
     let (sender, mut changes) = mpsc::channel(16);
-    let watching = tokio::spawn(follow(api, config, Some, sender, |change| change));
+    let watching = tokio::spawn(follow(api, Only::named(&component.name), Some, sender, |change| change));
     let mut seen: Option<ConfigurationState> = None;
     let mut is_complete = false;
     let mut is_failing = false;

@@ -1,21 +1,23 @@
 //! What a cluster says, as a stream of changes: the first complete list, then every change, through outages and lost
 //! history alike.
 //!
-//! Whoever watches says what it reads of an object. The rest is dropped on arrival.
+//! Whoever watches says what it reads of an object. The rest is dropped on arrival, object by object, so that a list of
+//! ten thousand costs no more memory than what is kept of it.
+
+mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use kube::runtime::WatchStreamExt;
-use kube::runtime::utils::Backoff;
-use kube::runtime::watcher::{self, Event};
-use kube::{Api, Resource, ResourceExt};
+use http::StatusCode;
+use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
 use crate::backoff::delay;
+use crate::call::Failure;
+use stream::{Event, Lines, Page};
 
 /// Namespace and name.
 pub(crate) type Key = (String, String);
@@ -83,133 +85,250 @@ impl<T> Known<T> {
     }
 }
 
+/// Which objects of a kind are watched; all, if nothing is said.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Only {
+    labels: Option<String>,
+    fields: Option<String>,
+}
+
+impl Only {
+    pub(crate) fn labels(selector: &str) -> Only {
+        Only { labels: Some(selector.to_owned()), fields: None }
+    }
+
+    pub(crate) fn named(name: &str) -> Only {
+        Only { labels: None, fields: Some(format!("metadata.name={name}")) }
+    }
+}
+
 const RETRY_MIN: Duration = Duration::from_millis(200);
 const RETRY_MAX: Duration = Duration::from_secs(5);
 /// What may only be listed is listed so often.
 const RELIST: Duration = Duration::from_secs(15);
-/// A watch is begun anew after this, so that a connection which nobody told us has ended is noticed.
-const WATCH_SECS: u32 = 120;
+/// A watch that lasted so long was one, also if nothing was told.
+const LASTED: Duration = Duration::from_secs(1);
 
-/// Failures in a row.
-#[derive(Debug, Default)]
-struct Retry(u32);
-
-impl Iterator for Retry {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        self.0 += 1;
-        Some(delay(self.0, RETRY_MIN, RETRY_MAX))
-    }
-}
-
-impl Backoff for Retry {
-    fn reset(&mut self) {
-        self.0 = 0;
-    }
-}
-
-/// Watches objects for ever. `read` is what is kept of one; nothing means that it is as good as gone.
+/// Watches objects for ever, or until nobody listens. `read` is what is kept of one; nothing means that it is as good as
+/// gone.
 pub(crate) async fn follow<K, T, M>(
     api: Api<K>,
-    config: watcher::Config,
+    only: Only,
     read: impl Fn(K) -> Option<T>,
     told: mpsc::Sender<M>,
     message: impl Fn(Change<T>) -> M,
 ) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-    K::DynamicType: Default + Clone,
+    K: Resource<DynamicType = ()> + DeserializeOwned + Debug,
 {
-    let what = K::plural(&K::DynamicType::default()).into_owned();
-    let config = config.timeout(WATCH_SECS);
-    let begin = || Box::pin(watcher::watcher(api.clone(), config.clone()).backoff(Retry::default()));
-    let mut events = begin();
-    let mut known = BTreeSet::new();
-    let mut listed = BTreeSet::new();
-    let (mut is_failing, mut is_only_listed) = (false, false);
-    while let Some(event) = events.next().await {
-        let changes = match event {
-            Ok(event) => {
-                if std::mem::take(&mut is_failing) {
-                    tracing::info!("{what} are watched again");
-                }
-                changes(event, &read, &mut known, &mut listed)
-            }
-            Err(error) if is_forbidden(&error) => {
-                if !std::mem::replace(&mut is_only_listed, true) {
-                    tracing::info!(
-                        "{what} may be listed and not watched, so they are listed every {RELIST:?}"
-                    );
-                }
-                tokio::time::sleep(RELIST).await;
-                events = begin();
-                continue;
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!("{what} cannot be watched, and are taken to be as last seen: {error}");
-                }
-                continue;
-            }
-        };
-        for change in changes {
-            if told.send(message(change)).await.is_err() {
-                return;
-            }
-        }
-    }
-}
-
-/// Whether watching is not allowed, though listing is.
-fn is_forbidden(error: &watcher::Error) -> bool {
-    let status = match error {
-        watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status,
-        watcher::Error::WatchError(status) => status,
-        _ => return false,
+    let mut follower = Follower {
+        path: api.resource_url().to_owned(),
+        client: api.into_client(),
+        only,
+        what: K::plural(&()).into_owned(),
+        known: BTreeSet::new(),
+        version: String::new(),
+        failures: 0,
+        is_only_listed: false,
+        read,
+        told,
+        message,
+        kind: std::marker::PhantomData,
     };
-    status.code == 403
+    while follower.follow_once().await.is_ok() {}
 }
 
-fn changes<K: Resource, T>(
-    event: Event<K>,
-    read: &impl Fn(K) -> Option<T>,
-    known: &mut BTreeSet<Key>,
-    listed: &mut BTreeSet<Key>,
-) -> Vec<Change<T>> {
-    match event {
-        Event::Init => {
-            listed.clear();
-            Vec::new()
-        }
-        Event::InitApply(object) => {
-            let key = key_of(&object);
-            let Some(value) = read(object) else { return Vec::new() };
-            listed.insert(key.clone());
-            known.insert(key.clone());
-            vec![Change::Is { key, value, is_listed: true }]
-        }
-        Event::InitDone => {
-            let mut changes: Vec<_> = known.difference(listed).cloned().map(Change::Gone).collect();
-            *known = std::mem::take(listed);
-            changes.push(Change::Complete);
-            changes
-        }
-        Event::Apply(object) => {
-            let key = key_of(&object);
-            match read(object) {
-                Some(value) => {
-                    known.insert(key.clone());
-                    vec![Change::Is { key, value, is_listed: false }]
-                }
-                None => gone(key, known),
+/// Nobody listens any more.
+struct Unheard;
+
+/// Why a watch has come to its end.
+enum Ended {
+    /// As watches do after a while.
+    InTime,
+    HistoryIsGone,
+    Failed(Failure),
+}
+
+struct Follower<K, T, M, R, F>
+where
+    R: Fn(K) -> Option<T>,
+    F: Fn(Change<T>) -> M,
+{
+    client: Client,
+    path: String,
+    only: Only,
+    what: String,
+    /// Those that were told of and are not gone.
+    known: BTreeSet<Key>,
+    version: String,
+    /// In a row.
+    failures: u32,
+    is_only_listed: bool,
+    read: R,
+    told: mpsc::Sender<M>,
+    message: F,
+    kind: std::marker::PhantomData<fn(K)>,
+}
+
+impl<K, T, M, R, F> Follower<K, T, M, R, F>
+where
+    K: Resource<DynamicType = ()> + DeserializeOwned + Debug,
+    R: Fn(K) -> Option<T>,
+    F: Fn(Change<T>) -> M,
+{
+    /// A list, and watches from there on for as long as their history is known.
+    async fn follow_once(&mut self) -> Result<(), Unheard> {
+        match self.list().await? {
+            Ok(()) => self.succeeded(),
+            Err(failure) => {
+                self.failed(&failure).await;
+                return Ok(());
             }
         }
-        Event::Delete(object) => gone(key_of(&object), known),
+        loop {
+            let begun = Instant::now();
+            match self.watch().await? {
+                Ended::HistoryIsGone => return Ok(()),
+                Ended::Failed(failure) if failure.is(StatusCode::FORBIDDEN) => {
+                    if !std::mem::replace(&mut self.is_only_listed, true) {
+                        let what = &self.what;
+                        tracing::info!(
+                            "{what} may be listed and not watched, so they are listed every {RELIST:?}"
+                        );
+                    }
+                    tokio::time::sleep(RELIST).await;
+                    return Ok(());
+                }
+                Ended::Failed(failure) => self.failed(&failure).await,
+                Ended::InTime if begun.elapsed() >= LASTED => self.succeeded(),
+                Ended::InTime => self.failed(&Failure::unanswered("the watch ends at once")).await,
+            }
+        }
     }
-}
 
-fn gone<T>(key: Key, known: &mut BTreeSet<Key>) -> Vec<Change<T>> {
-    if known.remove(&key) { vec![Change::Gone(key)] } else { Vec::new() }
+    fn succeeded(&mut self) {
+        if std::mem::take(&mut self.failures) > 0 {
+            tracing::info!("{} are watched again", self.what);
+        }
+    }
+
+    async fn failed(&mut self, failure: &Failure) {
+        if self.failures == 0 {
+            tracing::warn!("{} cannot be watched, and are taken to be as last seen: {failure}", self.what);
+        }
+        self.failures += 1;
+        let wait = delay(self.failures, RETRY_MIN, RETRY_MAX);
+        tokio::time::sleep(wait.max(failure.retry_after.unwrap_or_default().min(RETRY_MAX))).await;
+    }
+
+    async fn list(&mut self) -> Result<Result<(), Failure>, Unheard> {
+        let mut listed = BTreeSet::new();
+        let mut next = None;
+        loop {
+            let page = match Page::get(&self.client, &self.path, &self.only, next.as_deref()).await {
+                Ok(page) => page,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            let parts = match page.parts() {
+                Ok(parts) => parts,
+                Err(failure) => return Ok(Err(failure)),
+            };
+            for item in &parts.items {
+                self.take_listed(item.get(), &mut listed).await?;
+            }
+            match parts.next {
+                Some(token) => next = Some(token),
+                None => {
+                    self.version = parts.version.into_owned();
+                    break;
+                }
+            }
+        }
+        for key in self.known.difference(&listed) {
+            self.tell(Change::Gone(key.clone())).await?;
+        }
+        self.known = listed;
+        self.tell(Change::Complete).await?;
+        Ok(Ok(()))
+    }
+
+    async fn take_listed(&mut self, item: &str, listed: &mut BTreeSet<Key>) -> Result<(), Unheard> {
+        let Some(object) = self.parse(item) else {
+            // It is there, whatever it is: what was known of it stays.
+            let key = stream::key(item).filter(|key| self.known.contains(key));
+            listed.extend(key);
+            return Ok(());
+        };
+        let key = key_of(&object);
+        let Some(value) = (self.read)(object) else { return Ok(()) };
+        listed.insert(key.clone());
+        self.known.insert(key.clone());
+        self.tell(Change::Is { key, value, is_listed: true }).await
+    }
+
+    async fn watch(&mut self) -> Result<Ended, Unheard> {
+        let mut lines = match Lines::open(&self.client, &self.path, &self.only, &self.version).await {
+            Ok(lines) => lines,
+            Err(failure) if failure.is(StatusCode::GONE) => return Ok(Ended::HistoryIsGone),
+            Err(failure) => return Ok(Ended::Failed(failure)),
+        };
+        loop {
+            let line = match lines.next().await {
+                Ok(Some(line)) => line,
+                Ok(None) => return Ok(Ended::InTime),
+                Err(failure) => return Ok(Ended::Failed(failure)),
+            };
+            let event = match Event::read(&line) {
+                Ok(event) => event,
+                Err(failure) if failure.is(StatusCode::GONE) => return Ok(Ended::HistoryIsGone),
+                Err(failure) => return Ok(Ended::Failed(failure)),
+            };
+            self.succeeded();
+            if let Some(version) = event.version() {
+                self.version = version;
+            }
+            self.take_event(&event).await?;
+        }
+    }
+
+    async fn take_event(&mut self, event: &Event<'_>) -> Result<(), Unheard> {
+        if event.is_bookmark() {
+            return Ok(());
+        }
+        if event.is_deletion() {
+            return match stream::key(event.object()) {
+                Some(key) => self.gone(key).await,
+                None => Ok(()),
+            };
+        }
+        let Some(object) = self.parse(event.object()) else { return Ok(()) };
+        let key = key_of(&object);
+        match (self.read)(object) {
+            Some(value) => {
+                self.known.insert(key.clone());
+                self.tell(Change::Is { key, value, is_listed: false }).await
+            }
+            None => self.gone(key).await,
+        }
+    }
+
+    async fn gone(&mut self, key: Key) -> Result<(), Unheard> {
+        if self.known.remove(&key) { self.tell(Change::Gone(key)).await } else { Ok(()) }
+    }
+
+    fn parse(&self, text: &str) -> Option<K> {
+        let unreadable = |error: &serde_json::Error| {
+            let (namespace, name) = stream::key(text).unwrap_or_default();
+            tracing::error!(
+                "{} {namespace}/{name} cannot be read, and is taken to be as last seen: {error}",
+                self.what
+            );
+        };
+        serde_json::from_str(text).inspect_err(unreadable).ok()
+    }
+
+    async fn tell(&self, change: Change<T>) -> Result<(), Unheard> {
+        self.told.send((self.message)(change)).await.map_err(|_| Unheard)
+    }
 }
 
 fn key_of(object: &impl Resource) -> Key {

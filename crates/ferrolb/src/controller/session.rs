@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use api::reservation::CONFIG_MAP;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::allocate::{Counters, EventType};
 use plan::config::Pool;
@@ -28,7 +27,7 @@ use super::{Controller, write};
 use crate::configuration_state::Verdict;
 use crate::events::{About, News, Recorder};
 use crate::pace::{Outcome, Pace};
-use crate::watch::{Change, follow};
+use crate::watch::{Change, Only, follow};
 
 /// Changes that wait to be looked at, and how many are looked at together.
 const CHANGES: usize = 1024;
@@ -125,20 +124,19 @@ impl<'a> Session<'a> {
     fn watch(&mut self) -> mpsc::Receiver<Told> {
         let (sender, told) = mpsc::channel(CHANGES);
         let (client, namespace) = (&self.client, &self.namespace);
-        let config = watcher::Config::default;
+        let any = Only::default;
         let services = Api::<Whole>::all(client.clone());
-        self.others.spawn(follow(services, config(), Seen::of, sender.clone(), Told::Service));
+        self.others.spawn(follow(services, any(), Seen::of, sender.clone(), Told::Service));
         let pools = Api::<IPAddressPool>::namespaced(client.clone(), namespace);
-        self.others.spawn(follow(pools, config(), Some, sender.clone(), Told::Pool));
+        self.others.spawn(follow(pools, any(), Some, sender.clone(), Told::Pool));
         let communities = Api::<Community>::namespaced(client.clone(), namespace);
-        self.others.spawn(follow(communities, config(), Some, sender.clone(), Told::Community));
+        self.others.spawn(follow(communities, any(), Some, sender.clone(), Told::Community));
         let namespaces = Api::<v1::Namespace>::all(client.clone());
         let read = |namespace: v1::Namespace| Some(api::ingest::namespace(&namespace));
-        self.others.spawn(follow(namespaces, config(), read, sender.clone(), Told::Namespace));
+        self.others.spawn(follow(namespaces, any(), read, sender.clone(), Told::Namespace));
         let kept = Api::<v1::ConfigMap>::namespaced(client.clone(), namespace);
-        let only = config().fields(&format!("metadata.name={CONFIG_MAP}"));
         let read = |config_map: v1::ConfigMap| Some(reservations::read(&config_map));
-        self.others.spawn(follow(kept, only, read, sender, Told::Reservations));
+        self.others.spawn(follow(kept, Only::named(CONFIG_MAP), read, sender, Told::Reservations));
         let wanted = self.reservations.subscribe();
         self.others.spawn(reservations::run(client.clone(), namespace.clone(), wanted));
 

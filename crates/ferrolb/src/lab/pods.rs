@@ -10,7 +10,6 @@ use std::sync::Arc;
 use anyhow::Context;
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::DeleteParams;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -20,7 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::control_plane::NAMESPACE;
 use super::topology::Member;
 use crate::call;
-use crate::watch::{self as objects, Change};
+use crate::watch::{self as objects, Change, Only};
 
 /// As MetalLB's manifests call speakers.
 pub(super) const LABELS: &str = "app=metallb,component=speaker";
@@ -107,8 +106,8 @@ pub(super) async fn follow(
 pub(super) async fn finish(client: Client, mut running: watch::Receiver<Running>) {
     let (told, mut changes) = mpsc::channel(QUEUE);
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
-    let config = watcher::Config::default().labels(LABELS);
-    let mut watching = std::pin::pin!(objects::follow(pods, config, |pod| leaving_node(&pod), told, |it| it));
+    let only = Only::labels(LABELS);
+    let mut watching = std::pin::pin!(objects::follow(pods, only, |pod| leaving_node(&pod), told, |it| it));
     let mut leaving = BTreeMap::new();
     loop {
         tokio::select! {

@@ -8,14 +8,13 @@ use std::net::IpAddr;
 
 use k8s_openapi::api::core::v1::{Service, ServicePort};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::backend::{HTTP_PORTS, TCP_ECHO_PORT};
 use crate::call;
-use crate::watch::{Change, Key, follow};
+use crate::watch::{Change, Key, Only, follow};
 
 const MANAGER: &str = "ferrolb-lab";
 const QUEUE: usize = 64;
@@ -43,7 +42,7 @@ struct Selecting {
 pub(super) async fn keep(client: Client, mut backends: watch::Receiver<Backends>) {
     let (told, mut changes) = mpsc::channel(QUEUE);
     let services = Api::<Service>::all(client.clone());
-    let watching = follow(services, watcher::Config::default(), |it| Selecting::read(&it), told, |it| it);
+    let watching = follow(services, Only::default(), |it| Selecting::read(&it), told, |it| it);
     let mut watching = std::pin::pin!(watching);
     let mut known = BTreeMap::<Key, Selecting>::new();
     let mut dirty = BTreeSet::<Key>::new();

@@ -3,14 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use k8s_openapi::api::core::v1::Pod;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::announce::Alive;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::options::{Members, Options};
-use crate::watch::{Change, Key, follow};
+use crate::watch::{Change, Key, Only, follow};
 
 /// Nothing while it is not known who is alive.
 pub(super) fn watch(
@@ -31,8 +30,7 @@ pub(super) fn watch(
         Members::ReadyPods(labels) => {
             let pods = Api::<Pod>::namespaced(client.clone(), &options.namespace);
             let (told, changes) = mpsc::channel(64);
-            let config = watcher::Config::default().labels(labels);
-            tasks.spawn(follow(pods, config, |pod| ready_on(&pod), told, |change| change));
+            tasks.spawn(follow(pods, Only::labels(labels), |pod| ready_on(&pod), told, |change| change));
             tasks.spawn(collect(changes, alive));
         }
     }

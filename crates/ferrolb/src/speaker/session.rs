@@ -13,7 +13,6 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use plan::Config;
 use plan::announce::{self, Alive};
@@ -36,7 +35,7 @@ use crate::configuration_state::Verdict;
 use crate::events::{self, About, Recorder};
 use crate::layer2::{self, Change as WireChange, Claim, Links};
 use crate::pace::{Outcome, Pace};
-use crate::watch::{Change, follow};
+use crate::watch::{Change, Only, follow};
 
 /// Changes that wait to be looked at, and how many are looked at together.
 const CHANGES: usize = 1024;
@@ -184,7 +183,7 @@ impl<'a> Session<'a> {
         let client = &self.client;
         let namespace = &self.options.namespace;
         let watches = &mut self.watches;
-        let any = watcher::Config::default;
+        let any = Only::default;
 
         let services = Api::<v1::Service>::all(client.clone());
         let reads = self.host.reads();
@@ -214,8 +213,13 @@ impl<'a> Session<'a> {
         let secrets = Api::<v1::Secret>::namespaced(client.clone(), namespace);
         watches.spawn(follow(secrets, any(), |it| Some(read::secret(it)), told.clone(), Told::Secret));
         let extras = Api::<v1::ConfigMap>::namespaced(client.clone(), namespace);
-        let only = any().fields("metadata.name=bgpextras");
-        watches.spawn(follow(extras, only, |it| Some(read::lean(it)), told.clone(), Told::ConfigMap));
+        watches.spawn(follow(
+            extras,
+            Only::named("bgpextras"),
+            |it| Some(read::lean(it)),
+            told.clone(),
+            Told::ConfigMap,
+        ));
 
         let layout = self.options.status_layout;
         let statuses: Api<ServiceL2Status> = match layout {

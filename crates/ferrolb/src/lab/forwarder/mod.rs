@@ -8,13 +8,12 @@ use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::watcher;
 use kube::{Api, Client};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use super::namespace::Namespace;
 use super::programs;
-use crate::watch::{Change, follow};
+use crate::watch::{Change, Only, follow};
 use rules::{Frontend, Slice};
 
 pub(super) use rules::Rules;
@@ -31,11 +30,11 @@ enum Seen {
 /// Follows what the API server says. Goes on until it is dropped.
 pub(super) async fn follow_rules(client: Client, rules: watch::Sender<Arc<Rules>>) {
     let (told, mut seen) = mpsc::channel(QUEUE);
-    let config = watcher::Config::default;
+    let any = Only::default;
     let services = Api::<Service>::all(client.clone());
-    let services = follow(services, config(), |it| Frontend::read(&it), told.clone(), Seen::Service);
+    let services = follow(services, any(), |it| Frontend::read(&it), told.clone(), Seen::Service);
     let slices = Api::<EndpointSlice>::all(client);
-    let slices = follow(slices, config(), |it| Slice::read(&it), told, Seen::Slice);
+    let slices = follow(slices, any(), |it| Slice::read(&it), told, Seen::Slice);
     let telling = async {
         let mut view = View::default();
         while let Some(first) = seen.recv().await {

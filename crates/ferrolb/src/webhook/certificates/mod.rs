@@ -11,22 +11,21 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::StreamExt;
 use http::StatusCode;
 use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::PartialObjectMeta;
-use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::timeout;
 
 use super::Options;
 use crate::backoff::delay;
 use crate::call::{self, Failure};
 use crate::serving::{Identity, IdentityError};
+use crate::watch::{Only, follow};
 use inject::{CONFIGURATION, DEFINITION, Target};
 use material::Material;
 
@@ -210,28 +209,19 @@ impl Keeper {
     }
 }
 
-/// Of the object only the metadata is sent: a definition is long.
+/// Of the object only the metadata is read: a definition is long.
 async fn watch<K>(api: Api<PartialObjectMeta<K>>, name: String, changed: Arc<Notify>)
 where
     K: Resource<DynamicType = ()> + Clone + std::fmt::Debug + Send + Sync + 'static,
 {
-    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    let mut is_failing = false;
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Init) => {}
-            Ok(_) => {
-                is_failing = false;
-                changed.notify_one();
-            }
-            Err(error) => {
-                if !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!("{} {name} cannot be watched: {error}", K::kind(&()));
-                }
-            }
+    let (told, mut changes) = mpsc::channel(16);
+    let watching = follow(api, Only::named(&name), |_| Some(()), told, |change| change);
+    let telling = async {
+        while changes.recv().await.is_some() {
+            changed.notify_one();
         }
-    }
+    };
+    tokio::join!(watching, telling);
 }
 
 fn material_in(secret: &Value) -> Option<Material> {
