@@ -80,12 +80,14 @@ impl Schedule {
         self.queue(later).insert((when, address));
     }
 
-    /// Unless it is planned for an earlier time already.
-    pub(super) fn no_later(&mut self, address: IpAddr, when: Instant) {
+    /// Unless it is planned for an earlier time already, which is false then.
+    pub(super) fn no_later(&mut self, address: IpAddr, when: Instant) -> bool {
         let planned = self.places.get(&address).and_then(|place| place.later);
-        if planned.is_none_or(|(_, planned)| planned > when) {
+        let is_sooner = planned.is_none_or(|(_, planned)| planned > when);
+        if is_sooner {
             self.later(address, Later::Round, when);
         }
+        is_sooner
     }
 
     pub(super) fn forget(&mut self, address: IpAddr) {

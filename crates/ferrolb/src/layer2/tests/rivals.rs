@@ -97,7 +97,6 @@ fn a_fellow_is_known_by_the_address_of_its_node_and_not_fought() {
     client.ip("address add 192.0.2.200/24 dev eth0");
     let (of_one, of_two) = (one.start(|_| {}), two.start(|_| {}));
     let mut news = of_one.news();
-    one.says("ping -c 1 -W 1 192.0.2.2");
     let fellow = Change::Fellows { stations: [].into(), addresses: ["192.0.2.2".parse().unwrap()].into() };
     apply(&of_one, vec![fellow, announce("192.0.2.7", &[])]);
     let wire = wire_of(&client, "eth0");

@@ -1,27 +1,34 @@
 //! Who the other speakers are on the wire: their stations are told, or found in the kernel's neighbour table.
+//!
+//! The kernel knows whom this node talked to. Fellows that it does not know and that are on a network of this node get an
+//! empty datagram, once in a while until they are known, so that it asks for them.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use protocol::Machine;
 use protocol::l2::{Input, MacAddress};
 
 use super::Thread;
-use crate::netlink::{Listing, Neighbour, Route};
+use crate::netlink::{Address, Listing, Neighbour, Route};
 
 /// A stranger may turn out to be a fellow; with many of them it is not looked up each time.
 const PAUSE: Duration = Duration::from_secs(1);
-
-/// Whoever had more than so many stations is looked at anew.
-const STATIONS_EACH: usize = 4;
+const BETWEEN_DATAGRAMS: Duration = Duration::from_secs(60);
+/// In one go.
+const DATAGRAMS: usize = 256;
+/// Where nobody takes it amiss (RFC 863).
+const DISCARD: u16 = 9;
 
 #[derive(Debug, Default)]
 pub(super) struct Fellows {
     stations: BTreeSet<MacAddress>,
     addresses: BTreeSet<IpAddr>,
-    found: BTreeSet<MacAddress>,
+    /// Kept when the kernel forgets a neighbour that nobody talks to: it still is what it was.
+    found: BTreeMap<IpAddr, MacAddress>,
     looked_up: Option<Instant>,
+    asked: Option<Instant>,
 }
 
 impl Fellows {
@@ -32,7 +39,13 @@ impl Fellows {
         addresses: BTreeSet<IpAddr>,
         route: &mut Route,
     ) -> BTreeSet<MacAddress> {
-        *self = Fellows { stations, addresses, found: BTreeSet::new(), looked_up: None };
+        self.found.retain(|address, _| addresses.contains(address));
+        let has_more = !addresses.is_subset(&self.addresses);
+        self.stations = stations;
+        self.addresses = addresses;
+        if has_more {
+            self.asked = None;
+        }
         self.look_up(route);
         self.all()
     }
@@ -42,27 +55,59 @@ impl Fellows {
         if self.addresses.is_empty() {
             return None;
         }
-        let mut found = BTreeSet::new();
+        let mut is_news = false;
         let listed = route.list(Listing::Neighbours, &mut |message| {
-            let neighbour = Neighbour::read(message).filter(|it| self.addresses.contains(&it.address));
-            found.extend(neighbour.map(|it| it.station).filter(|station| station.is_station()));
+            let Some(Neighbour { address, station }) = Neighbour::read(message) else { return };
+            if self.addresses.contains(&address) && station.is_station() {
+                is_news |= self.found.insert(address, station) != Some(station);
+            }
         });
         if let Err(error) = listed {
             tracing::debug!(%error, "the neighbours cannot be listed");
-            return None;
         }
-        // A neighbour that nobody talked to for a while is forgotten by the kernel, but is still what it was.
-        let is_news = !found.is_subset(&self.found);
-        if self.found.len() > self.addresses.len() * STATIONS_EACH {
-            self.found.clear();
+        let now = Instant::now();
+        if self.found.len() < self.addresses.len()
+            && self.asked.is_none_or(|last| last + BETWEEN_DATAGRAMS <= now)
+        {
+            self.asked = Some(now);
+            self.have_them_found(route);
         }
-        self.found.extend(found);
         is_news.then(|| self.all())
     }
 
     fn all(&self) -> BTreeSet<MacAddress> {
-        self.stations.union(&self.found).copied().collect()
+        self.stations.iter().chain(self.found.values()).copied().collect()
     }
+
+    fn have_them_found(&self, route: &mut Route) {
+        let mut networks = Vec::new();
+        let listed = route.list(Listing::Addresses, &mut |message| {
+            networks.extend(Address::read(message).map(|(address, _)| (address.address, address.prefix)));
+        });
+        if let Err(error) = listed {
+            return tracing::debug!(%error, "the addresses cannot be listed");
+        }
+        let unknown = self.addresses.iter().filter(|address| !self.found.contains_key(address));
+        let near =
+            unknown.filter(|address| networks.iter().any(|&(own, prefix)| is_near(**address, own, prefix)));
+        for &address in near.take(DATAGRAMS) {
+            let from: IpAddr = if address.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+            let sent = UdpSocket::bind((from, 0)).and_then(|socket| socket.send_to(&[], (address, DISCARD)));
+            if let Err(error) = sent {
+                tracing::debug!(%address, %error, "a fellow cannot be asked for");
+            }
+        }
+    }
+}
+
+/// Whether it is in the network of one of our addresses.
+fn is_near(address: IpAddr, own: IpAddr, prefix: u8) -> bool {
+    let differs = match (address, own) {
+        (IpAddr::V4(address), IpAddr::V4(own)) => (address.to_bits() ^ own.to_bits()).leading_zeros(),
+        (IpAddr::V6(address), IpAddr::V6(own)) => (address.to_bits() ^ own.to_bits()).leading_zeros(),
+        _ => return false,
+    };
+    differs >= prefix.into() && address != own
 }
 
 impl Thread {
@@ -77,5 +122,30 @@ impl Thread {
         let is_fellow = stations.contains(&station);
         self.responder.handle(Input::Fellows(stations), now);
         is_fellow
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_is_what_is_in_the_network_and_not_this_node_itself() {
+        for (address, own, prefix, expected) in [
+            ("192.0.2.7", "192.0.2.1", 24, true),
+            ("192.0.3.7", "192.0.2.1", 24, false),
+            ("192.0.3.7", "192.0.2.1", 23, true),
+            ("192.0.2.1", "192.0.2.1", 24, false),
+            ("192.0.2.7", "192.0.2.1", 32, false),
+            ("2001:db8::7", "2001:db8::1", 64, true),
+            ("2001:db8:1::7", "2001:db8::1", 64, false),
+            ("192.0.2.7", "2001:db8::1", 0, false),
+        ] {
+            assert_eq!(
+                is_near(address.parse().unwrap(), own.parse().unwrap(), prefix),
+                expected,
+                "{address} {own}"
+            );
+        }
     }
 }

@@ -13,6 +13,8 @@ pub(super) struct Conflicts {
     claims: Told,
     wishes: Told,
     defended: Option<Instant>,
+    /// Against whom the next round is. It does not take place if that turns out to be a fellow.
+    pub(super) rival: Option<MacAddress>,
 }
 
 /// Of whom was told last, and when.
@@ -34,7 +36,9 @@ impl Responder {
         let is_due = announced.conflicts.defended.is_none_or(|last| last + TIMES.defence <= now);
         if !fellow && is_due {
             announced.conflicts.defended = Some(now);
-            self.schedule.no_later(address, now + TIMES.forbearance);
+            if self.schedule.no_later(address, now + TIMES.forbearance) {
+                announced.conflicts.rival = Some(station);
+            }
         }
     }
 

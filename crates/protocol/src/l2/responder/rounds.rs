@@ -24,6 +24,7 @@ impl Responder {
             self.outputs.push_back(Output::Event(Event::Claimed { address }));
         }
         announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
+        announced.conflicts.rival = None;
         self.schedule.at_once(address, Scope::Everywhere);
         self.schedule.later(address, Later::Round, now + TIMES.round);
     }
@@ -44,7 +45,11 @@ impl Responder {
             Phase::Asking { .. } => self.ask(address, now),
             Phase::Ours { repeat_until } => {
                 if turn.later.is_some() {
+                    let rival = announced.conflicts.rival.take();
                     self.plan_next(address, repeat_until, now);
+                    if rival.is_some_and(|rival| self.fellows.contains(&rival)) {
+                        return 0;
+                    }
                 }
                 self.send_on(address, turn.scope, unasked)
             }

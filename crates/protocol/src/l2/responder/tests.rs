@@ -363,6 +363,17 @@ fn a_fellow_is_told_of_and_not_fought() {
 }
 
 #[test]
+fn who_turns_out_to_be_a_fellow_in_time_is_not_fought() {
+    let mut node = node();
+    node.announce("2001:db8::7", &[]);
+    node.pass(Duration::from_secs(10));
+    assert_eq!(node.receive(ETH0, &advertise("2001:db8::7", STRANGER)).len(), 1);
+    node.tell(Input::Fellows([STRANGER].into()));
+    assert_eq!(node.pass(Duration::from_secs(10)), []);
+    assert!(!node.pass(REFRESH * 2).is_empty());
+}
+
+#[test]
 fn what_this_node_sent_itself_is_no_conflict() {
     let mut node = node();
     node.announce("192.0.2.7", &[]);
