@@ -46,7 +46,8 @@ impl Wire {
     pub fn receive<'a>(&self, buffer: &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
         match recv(&self.socket, &mut *buffer, RecvFlags::empty()) {
             Ok((length, _)) => Ok(Some(&buffer[..length])),
-            Err(Errno::AGAIN | Errno::INTR) => Ok(None),
+            // An interface that goes down says so once, and is heard again when it is up.
+            Err(Errno::AGAIN | Errno::INTR | Errno::NETDOWN) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }

@@ -48,6 +48,7 @@ pub const TIMES: Times = Times {
     window: Duration::from_secs(5),
     round: Duration::from_millis(1100),
     defence: Duration::from_secs(10),
+    forbearance: Duration::from_millis(300),
     same_news: Duration::from_secs(10),
     other_news: Duration::from_secs(1),
     probes: 2,
@@ -63,6 +64,9 @@ pub struct Times {
     pub round: Duration,
     /// An address is defended once in this time (RFC 5227 1.1, DEFEND_INTERVAL).
     pub defence: Duration,
+    /// And not before this. While an address moves, its old node may hear the new one before it knows of the decision, and
+    /// would turn everybody back.
+    pub forbearance: Duration,
     /// The same is told of the same station once in this time,
     pub same_news: Duration,
     /// and of another station once in this one.

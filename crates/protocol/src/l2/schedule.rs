@@ -80,6 +80,14 @@ impl Schedule {
         self.queue(later).insert((when, address));
     }
 
+    /// Unless it is planned for an earlier time already.
+    pub(super) fn no_later(&mut self, address: IpAddr, when: Instant) {
+        let planned = self.places.get(&address).and_then(|place| place.later);
+        if planned.is_none_or(|(_, planned)| planned > when) {
+            self.later(address, Later::Round, when);
+        }
+    }
+
     pub(super) fn forget(&mut self, address: IpAddr) {
         let Some(place) = self.places.remove(&address) else { return };
         if let Some(arrival) = place.urgent {

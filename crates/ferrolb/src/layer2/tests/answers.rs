@@ -21,7 +21,7 @@ fn whoever_asks_gets_the_station_and_for_other_addresses_nothing() {
     let (node, client) = (lan.new_host(), lan.new_host());
     client.ip("address add 192.0.2.200/24 dev eth0");
     let layer2 = node.start(|_| {});
-    let ours = Some(node.station("eth0"));
+    let ours = node.station("eth0");
     apply(
         &layer2,
         vec![
@@ -30,23 +30,32 @@ fn whoever_asks_gets_the_station_and_for_other_addresses_nothing() {
             announce("192.0.2.8", &["eth1"]),
         ],
     );
-    for (address, expected) in [
-        ("192.0.2.7", ours),
-        ("2001:db8::7", ours),
-        ("192.0.2.8", None),
-        ("192.0.2.9", None),
-        ("2001:db8::8", None),
-    ] {
-        assert_eq!(client.ask("eth0", address), expected, "{address}");
+    client.finds("192.0.2.7", ours);
+    client.finds("2001:db8::7", ours);
+    for other in ["192.0.2.8", "192.0.2.9", "2001:db8::8"] {
+        assert_eq!(client.ask("eth0", other), None, "{other}");
     }
     let counters = layer2.counters();
     let figures = counters.of("192.0.2.7".parse().unwrap());
-    assert_eq!((figures.requests_received(), figures.responses_sent()), (1, 1));
-    assert_eq!(counters.dropped(DropReason::NotMatchInterface), 1);
+    assert!(figures.requests_received() >= 1 && figures.responses_sent() == figures.requests_received());
+    assert!(counters.dropped(DropReason::NotMatchInterface) >= 1);
     assert_eq!(counters.dropped(DropReason::AnnounceIp), 0, "the kernel keeps those");
     apply(&layer2, vec![withdraw("192.0.2.7"), withdraw("2001:db8::7")]);
     assert_eq!(client.ask("eth0", "192.0.2.7"), None);
     assert_eq!(client.ask("eth0", "2001:db8::7"), None);
+}
+
+#[test]
+fn switches_that_listen_forward_solicitations() {
+    if !is_possible(&["ndisc6"]) {
+        return;
+    }
+    let lan = Switch::that_listens();
+    let (node, client) = (lan.new_host(), lan.new_host());
+    let layer2 = node.start(|_| {});
+    apply(&layer2, vec![announce("2001:db8::7", &[])]);
+    eventually("the switch knows the group", || lan.says("bridge mdb show").contains("ff02::1:ff00:7"));
+    client.finds("2001:db8::7", node.station("eth0"));
 }
 
 #[test]
@@ -146,6 +155,7 @@ fn nothing_more_than_raw_sockets_is_needed() {
     let (node, client) = (lan.new_host(), lan.new_host());
     client.ip("address add 192.0.2.200/24 dev eth0");
     // What is given up stays given up for the thread, and so for this host.
+    let ours = node.station("eth0");
     let layer2 = node.run(|| {
         let only = CapabilitySets {
             effective: CapabilitySet::NET_RAW,
@@ -156,13 +166,22 @@ fn nothing_more_than_raw_sockets_is_needed() {
         start(super::super::Options::default()).unwrap()
     });
     apply(&layer2, vec![announce("192.0.2.7", &[]), announce("2001:db8::7", &[])]);
-    assert!(client.ask("eth0", "192.0.2.7").is_some());
-    assert!(client.ask("eth0", "2001:db8::7").is_some());
+    client.finds("192.0.2.7", ours);
+    client.finds("2001:db8::7", ours);
 }
 
 #[test]
 fn a_flood_of_frames_keeps_nobody_from_an_answer_and_costs_no_memory() {
+    const ALONE: &str = "FERROLB_TEST_ALONE";
     if !is_possible(&["arping", "ndisc6"]) {
+        return;
+    }
+    if std::env::var_os(ALONE).is_none() {
+        // In a process of its own, because memory is that of a process.
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        let name = std::thread::current().name().unwrap().to_owned();
+        let output = again.args(["--exact", &name]).env(ALONE, "yes").output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
         return;
     }
     let lan = Switch::new();
@@ -171,19 +190,20 @@ fn a_flood_of_frames_keeps_nobody_from_an_answer_and_costs_no_memory() {
     let layer2 = node.start(|_| {});
     let mut news = layer2.news();
     apply(&layer2, vec![announce("192.0.2.7", &[]), announce("2001:db8::7", &[])]);
-    assert!(client.ask("eth0", "192.0.2.7").is_some());
+    let ours = node.station("eth0");
+    client.finds("192.0.2.7", ours);
     let before = resident_kilobytes();
-    let flood = Flood::start(&flooder, node.station("eth0"));
+    let flood = Flood::start(&flooder, ours);
     let until = Instant::now() + Duration::from_secs(5);
     let mut asked = 0;
     while Instant::now() < until {
-        assert!(client.ask("eth0", "192.0.2.7").is_some(), "after {asked}");
-        assert!(client.ask("eth0", "2001:db8::7").is_some(), "after {asked}");
+        client.finds("192.0.2.7", ours);
+        client.finds("2001:db8::7", ours);
         asked += 1;
     }
     let sent = flood.stop();
     let after = resident_kilobytes();
-    assert!(sent > 10_000, "{sent}");
+    assert!(sent > 10_000 && asked > 1, "{sent} {asked}");
     assert!(after < before + 4096, "{before} kB, {after} kB after {sent} frames");
     assert!(news.try_recv().is_ok(), "conflicts are among them");
 }

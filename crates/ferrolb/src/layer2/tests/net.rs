@@ -90,14 +90,21 @@ impl Host {
         self.run(move || fs::write(format!("/proc/sys/{name}"), value).unwrap());
     }
 
-    /// Who answers for an address: asked by arping or ndisc6.
+    /// Who answers for an address: asked by arping or ndisc6, twice if need be on a busy machine.
     pub(super) fn ask(&self, interface: &str, address: &str) -> Option<MacAddress> {
         let said = if address.contains(':') {
-            self.says(&format!("ndisc6 -q -m -r 1 -w 300 {address} {interface}"))
+            self.says(&format!("ndisc6 -q -m -r 2 -w 500 {address} {interface}"))
         } else {
-            self.says(&format!("arping -c 1 -w 1 -I {interface} {address}"))
+            self.says(&format!("arping -f -w 2 -I {interface} {address}"))
         };
         station_in(&said)
+    }
+
+    /// Waits for an answer of that station: a busy machine may need more than two attempts.
+    pub(super) fn finds(&self, address: &str, station: MacAddress) {
+        eventually(&format!("{station} answers for {address}"), || {
+            self.ask("eth0", address) == Some(station)
+        });
     }
 
     /// What the kernel's neighbour table has.
@@ -145,6 +152,20 @@ impl Switch {
         host.ip("link add br0 type bridge mcast_snooping 0");
         host.ip("link set br0 up");
         Switch { host }
+    }
+
+    /// One that forwards frames to a group only to those who reported that they listen.
+    pub(super) fn that_listens() -> Switch {
+        let host = Host::new();
+        host.ip(
+            "link add br0 type bridge mcast_snooping 1 mcast_querier 1 mcast_query_response_interval 100",
+        );
+        host.ip("link set br0 up");
+        Switch { host }
+    }
+
+    pub(super) fn says(&self, line: &str) -> String {
+        self.host.says(line)
     }
 
     /// A host with one interface here, eth0.

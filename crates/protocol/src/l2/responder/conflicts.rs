@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{Event, Output, Phase, Responder};
-use crate::l2::schedule::{Later, Scope};
+use crate::l2::schedule::Later;
 use crate::l2::{MacAddress, TIMES};
 
 /// What is remembered of those who would have one address too.
@@ -34,8 +34,7 @@ impl Responder {
         let is_due = announced.conflicts.defended.is_none_or(|last| last + TIMES.defence <= now);
         if !fellow && is_due {
             announced.conflicts.defended = Some(now);
-            self.schedule.at_once(address, Scope::On(interface));
-            self.send_rounds(now);
+            self.schedule.no_later(address, now + TIMES.forbearance);
         }
     }
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::schedule::{Later, Schedule, Scope};
-use super::{AddressCounters, Counters, DropReason, Frame, Interfaces, LIMITS, MacAddress, ndp};
+use super::{AddressCounters, Counters, DropReason, Frame, Interfaces, LIMITS, MacAddress, TIMES, ndp};
 use crate::Machine;
 
 use conflicts::Conflicts;
@@ -151,7 +151,7 @@ impl Responder {
         self.addresses.keys().copied()
     }
 
-    fn interface(&mut self, interface: &Interface) {
+    fn interface(&mut self, interface: &Interface, now: Instant) {
         let index = interface.index;
         if self.interfaces.len() >= LIMITS.interfaces && !self.interfaces.contains_key(&index) {
             return self.counters.count_drops(DropReason::Limit, 1);
@@ -170,9 +170,12 @@ impl Responder {
             });
             differs && announced.is_ours() && announced.is_on(*address, interface)
         };
-        for (address, announced) in &self.addresses {
+        for (address, announced) in &mut self.addresses {
             if is_news(address, announced) {
+                // Again for a while, because a switch may not forward yet what comes first.
+                announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
                 self.schedule.at_once(*address, Scope::On(index));
+                self.schedule.later(*address, Later::Round, now + TIMES.round);
             }
         }
     }
@@ -265,7 +268,7 @@ impl Machine for Responder {
 
     fn handle(&mut self, input: Input, now: Instant) {
         match input {
-            Input::Interface(interface) => self.interface(&interface),
+            Input::Interface(interface) => self.interface(&interface, now),
             Input::InterfaceGone(index) => drop(self.interfaces.remove(&index)),
             Input::Announce { address, interfaces, probe, counters } => {
                 self.announce(address, interfaces, probe, counters, now);
