@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use axum::Router;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::level_filters::LevelFilter;
 
+use super::kubeconfig;
 use crate::logging;
 use crate::serving::{self, Identity, TlsOptions};
 
@@ -41,15 +41,9 @@ pub(super) fn namespace(given: &str) -> anyhow::Result<String> {
         .context("no --namespace, no METALLB_NAMESPACE, and no service account to tell it")
 }
 
-/// For the cluster of this file; without one, for that of KUBECONFIG or the service account.
-pub(super) async fn client(kubeconfig: Option<&Path>, component: &str) -> anyhow::Result<Client> {
-    let mut config = match kubeconfig {
-        Some(path) => {
-            let read = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
-            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?
-        }
-        None => Config::infer().await.context("neither a kubeconfig nor a service account")?,
-    };
+/// For the cluster of this file, or the usual one.
+pub(super) async fn client(file: Option<&Path>, component: &str) -> anyhow::Result<Client> {
+    let mut config = kubeconfig::config(file).await?;
     // Whoever writes decides when to try again.
     config.default_retry = false;
     // Fields are owned by what it begins with, which is what the component of MetalLB begins with.

@@ -10,6 +10,7 @@ mod ending;
 mod go_flags;
 mod input;
 mod kinds;
+mod kubeconfig;
 mod lab;
 mod manifests;
 mod output;

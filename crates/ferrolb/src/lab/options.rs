@@ -26,6 +26,8 @@ pub enum Forwarder {
     /// Rules in each node's namespace, as kube-proxy makes them
     #[default]
     Nftables,
+    /// The speakers themselves, in user space
+    Proxy,
     /// Nobody
     None,
 }

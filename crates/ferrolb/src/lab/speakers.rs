@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 use super::control_plane::NAMESPACE;
+use super::options::Forwarder;
 use super::process::{Process, ProcessState};
 use super::topology::Member;
 use super::{Error, Lab, pods};
@@ -164,7 +165,12 @@ impl Lab {
             "--exclude-interfaces-file",
             &excluded,
         ];
-        own.into_iter().map(str::to_owned).chain(self.options.speaker_arguments.iter().cloned()).collect()
+        let proxy = (self.options.forwarder == Forwarder::Proxy).then_some("--proxy");
+        own.into_iter()
+            .chain(proxy)
+            .map(str::to_owned)
+            .chain(self.options.speaker_arguments.iter().cloned())
+            .collect()
     }
 
     fn speaker_log_path(&self, node: &Member) -> PathBuf {

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use ferrolb::lab::{Family, Options};
+use ferrolb::lab::{Family, Forwarder, Options};
 use serde_json::{Value, json};
 
 use crate::site::{Site, eventually, options, service_path, stays};
@@ -52,6 +52,37 @@ fn an_address_is_reached_through_the_one_node_that_says_so() {
     for address in addresses {
         assert_eq!(site.who_has(address), None, "{address}");
     }
+}
+
+/// 1 and 4, where the speaker is all that there is on a node.
+#[test]
+fn a_speaker_that_forwards_needs_no_rules_of_the_kernel() {
+    let Some(options) = options() else { return };
+    let site = site(Options { family: Family::Dual, forwarder: Forwarder::Proxy, ..options });
+    site.pool("pool", &["10.10.100.0/24", "fd00:10:10::100:0/112"]);
+    let ports = json!([{"name": "a", "port": 80}, {"name": "b", "port": 80, "protocol": "UDP"}]);
+    let addresses = site.service("web", &json!({"ports": ports, "ipFamilyPolicy": "RequireDualStack"}));
+    let owner = site.owner("web");
+    let are_reached = || {
+        for address in &addresses {
+            let to = SocketAddr::new(*address, 80);
+            eventually("HTTP through the address", || site.ask_http("client", to).is_some());
+            eventually("UDP through the address", || site.ask_udp("client", to).is_some());
+        }
+    };
+    are_reached();
+    assert!(!site.run(&owner, "nft", &["list", "ruleset"]).contains("dnat"));
+    // Nobody is left there to take the address from `lo`, but its new owner is the one that is asked.
+    site.lab.kill_speaker(&owner).unwrap();
+    let others: Vec<_> = ["node-1", "node-2", "node-3"].into_iter().filter(|node| *node != owner).collect();
+    eventually("another one announces", || {
+        let announcers = site.announcers("web");
+        matches!(&announcers[..], [one] if others.contains(&one.as_str()))
+    });
+    are_reached();
+    site.lab.start_speaker(&owner).unwrap();
+    site.owner_among("web", &[&owner]);
+    are_reached();
 }
 
 /// 3

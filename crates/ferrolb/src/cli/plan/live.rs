@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 use std::net::IpAddr;
-use std::path::Path;
 
 use anyhow::Context;
 use api::parse::{Problem, Role, View, parse};
 use api::reservation::Retain;
 use http::StatusCode;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
+use kube::Client;
 use plan::allocate::{POOL_ANNOTATION, Reservation, allocate_beside};
 use plan::announce::Name;
 use plan::range::parse_address;
@@ -22,6 +20,7 @@ use super::moves::{Move, moves};
 use super::proposal::World;
 use super::{PlanArgs, allocation_options, reserved};
 use crate::call;
+use crate::cli::component;
 use crate::cli::input::{self, Object, Origin};
 use crate::cli::manifests::{self, Manifests, Purpose};
 use crate::cli::output::{Finding, Paint, Subject, counted, json, table};
@@ -56,7 +55,7 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let deletions = input::read(&args.files_of(&args.delete_from))?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let found = runtime.block_on(async {
-        let client = client(args.kubeconfig.as_deref()).await?;
+        let client = component::client(args.kubeconfig.as_deref(), "plan").await?;
         read_cluster(&client, &args.namespace).await
     })?;
     let (report, notes) = compare(args, found, changes, deletions)?;
@@ -74,19 +73,6 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
         LiveReport { difference, .. } if difference.has_losses() => exit::LOSS,
         _ => 0,
     })
-}
-
-async fn client(kubeconfig: Option<&Path>) -> anyhow::Result<Client> {
-    let config = match kubeconfig {
-        None => Config::infer().await.context("neither a kubeconfig nor a service account")?,
-        Some(path) => {
-            let kubeconfig = Kubeconfig::read_from(path).with_context(|| path.display().to_string())?;
-            let options = KubeConfigOptions::default();
-            let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-            config.with_context(|| path.display().to_string())?
-        }
-    };
-    Ok(Client::try_from(config)?)
 }
 
 fn sources(namespace: &str) -> Vec<Source> {
