@@ -51,20 +51,20 @@ fn each_address_has_one_owner_and_the_others_say_why_not() {
     let (plan, stderr) = planned(&[], &cluster);
     assert_eq!(stderr, "");
     assert_eq!(plan["assignments"][0]["owner"], "iris2");
-    let answered = json!({"service": "default/web", "ip": "10.20.30.1", "interfaces": null});
+    let answered = json!({"service": "default/web", "ip": "10.20.30.1", "interfaces": []});
     let mut announced = answered.clone();
     announced["protocol"] = "layer2".into();
     announced["node"] = "iris2".into();
     assert_eq!(plan["announcements"], json!([announced]));
     let refused = json!({
-        "service": "default/web", "protocol": "layer2", "reason": "notOwner",
+        "service": "default/web", "ip": "10.20.30.1", "protocol": "layer2", "reason": "notOwner",
         "message": "node iris2 answers; this one is number 2 in the order of succession",
     });
     assert_eq!(
         plan["nodes"],
         json!({
-            "iris1": {"layer2": [], "refusals": [refused]},
-            "iris2": {"layer2": [answered], "refusals": []},
+            "iris1": {"l2": [], "bgp": {}, "refusals": [refused]},
+            "iris2": {"l2": [answered], "bgp": {}, "refusals": []},
         })
     );
 }
@@ -129,7 +129,7 @@ fn advertisements_say_where_and_on_which_interfaces() {
     let preferring = "{preferredNodeSelectors: [{weight: 5, preference: {matchLabels: {name: iris1}}}]}}\n";
     let (plan, _) = planned(&[], &[CLUSTER, OTHER_ADVERTISEMENT, preferring, &rest].concat());
     assert_eq!(plan["assignments"][0]["owner"], "iris1");
-    assert_eq!(plan["announcements"][0]["interfaces"], Value::Null);
+    assert_eq!(plan["announcements"][0]["interfaces"], json!([]));
 }
 
 #[test]

@@ -39,13 +39,15 @@ pub(super) struct Announced<'a> {
     pub(super) ip: IpAddr,
     pub(super) protocol: &'static str,
     pub(super) node: Name,
-    /// `None`: on all of them.
-    pub(super) interfaces: Option<BTreeSet<String>>,
+    /// None: on all of them.
+    pub(super) interfaces: BTreeSet<String>,
 }
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct OfNode<'a> {
-    layer2: Vec<Answered<'a>>,
+    l2: Vec<Answered<'a>>,
+    /// By peer. Nothing is announced by BGP yet.
+    bgp: BTreeMap<String, Vec<String>>,
     pub(super) refusals: Vec<Refused<'a>>,
 }
 
@@ -55,14 +57,16 @@ struct Answered<'a> {
     #[serde(serialize_with = "as_text")]
     service: &'a ServiceKey,
     ip: IpAddr,
-    interfaces: Option<BTreeSet<String>>,
+    interfaces: BTreeSet<String>,
 }
 
-/// One Service that a node does not announce.
+/// One address that a node does not announce, or a Service without any.
 #[derive(Debug, Serialize)]
 pub(super) struct Refused<'a> {
     #[serde(serialize_with = "as_text")]
     pub(super) service: &'a ServiceKey,
+    /// Empty without an address.
+    ip: String,
     protocol: &'static str,
     reason: &'static str,
     #[serde(rename = "message", serialize_with = "as_text")]
@@ -113,7 +117,10 @@ impl<'a> Announcing<'a> {
             for refused in &of_node.refusals {
                 let of_service = reasons.entry(refused.service.to_string()).or_default();
                 let why = refused.refusal.to_string().replace('\n', "; ");
-                of_service.entry(why).or_default().push(node);
+                let nodes: &mut Vec<&str> = of_service.entry(why).or_default();
+                if nodes.last() != Some(&&**node) {
+                    nodes.push(node);
+                }
             }
         }
         reasons
@@ -132,7 +139,7 @@ impl<'a> Announcing<'a> {
                 Ok(layer2) => {
                     for (ip, interfaces) in layer2.addresses {
                         let interfaces = names(interfaces);
-                        of_node.layer2.push(Answered { service: key, ip, interfaces: interfaces.clone() });
+                        of_node.l2.push(Answered { service: key, ip, interfaces: interfaces.clone() });
                         let node = node.clone();
                         let announced = Announced { service: key, ip, protocol: LAYER2, node, interfaces };
                         self.announcements.get_or_insert_default().push(announced);
@@ -142,8 +149,14 @@ impl<'a> Announcing<'a> {
                 // Nobody expects a Service of another type to be announced.
                 Err(_) if service.service_type != ServiceType::LoadBalancer => {}
                 Err(refusal) => {
-                    let reason = refusal.reason();
-                    of_node.refusals.push(Refused { service: key, protocol: LAYER2, reason, refusal });
+                    let refused = |ip: String| {
+                        let (refusal, reason) = (refusal.clone(), refusal.reason());
+                        Refused { service: key, ip, protocol: LAYER2, reason, refusal }
+                    };
+                    match decided.addresses.as_slice() {
+                        [] => of_node.refusals.push(refused(String::new())),
+                        ips => of_node.refusals.extend(ips.iter().map(|ip| refused(ip.to_string()))),
+                    }
                 }
             }
         }
@@ -165,10 +178,11 @@ pub(super) fn one_line(reasons: &Reasons<'_>) -> String {
     each.collect::<Vec<_>>().join("; ")
 }
 
-fn names(interfaces: Interfaces) -> Option<BTreeSet<String>> {
+/// None for all, as in the status.
+fn names(interfaces: Interfaces) -> BTreeSet<String> {
     match interfaces {
-        Interfaces::All => None,
-        Interfaces::These(names) => Some(names),
+        Interfaces::All => BTreeSet::new(),
+        Interfaces::These(names) => names,
     }
 }
 

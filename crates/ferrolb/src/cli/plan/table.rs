@@ -76,13 +76,13 @@ fn of_pool(report: &PlanReport<'_>, assignments: &[&Assignment]) -> String {
         let row = |it: &&Assignment| [it.service.clone(), ips(it), events(it)];
         return table(["SERVICE", "ADDRESSES", "EVENTS"], assignments.iter().map(row));
     };
-    let interfaces: HashMap<String, &Option<BTreeSet<String>>> =
+    let interfaces: HashMap<String, &BTreeSet<String>> =
         announcements.iter().map(|it| (it.service.to_string(), &it.interfaces)).collect();
     let row = |it: &&Assignment| {
         let interfaces = match interfaces.get(&it.service) {
             None => "-".to_owned(),
-            Some(None) => "all".to_owned(),
-            Some(Some(names)) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+            Some(names) if names.is_empty() => "all".to_owned(),
+            Some(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
         };
         let node = it.owner.as_deref().unwrap_or("-").to_owned();
         [it.service.clone(), ips(it), node, interfaces, events(it)]
