@@ -1,6 +1,6 @@
 //! The sockets: for each interface one that hears ARP and one that hears neighbour discovery.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsFd, OwnedFd};
@@ -65,7 +65,7 @@ impl Ports {
             programs: Programs::default(),
             buffer: vec![0; LONGEST],
         };
-        ports.programs.make(&BTreeSet::new());
+        ports.programs.make(&[]);
         ports
     }
 
@@ -163,7 +163,7 @@ impl Ports {
     }
 
     /// From now on the kernel hands over frames about these addresses, and no others.
-    pub(super) fn listen_for(&mut self, addresses: &BTreeSet<IpAddr>) {
+    pub(super) fn listen_for(&mut self, addresses: &[IpAddr]) {
         self.programs.make(addresses);
         while let Err(error) = self.attach_all() {
             if self.programs.exactness + 1 < filter::PARTS.len() {
@@ -224,7 +224,7 @@ fn listen(poll: &OwnedFd, index: u32, protocol: Protocol, programs: &Programs) -
 }
 
 impl Programs {
-    fn make(&mut self, addresses: &BTreeSet<IpAddr>) {
+    fn make(&mut self, addresses: &[IpAddr]) {
         let keys = |is_ipv4: bool| {
             let of_family = addresses.iter().filter(|address| address.is_ipv4() == is_ipv4);
             filter::parts(

@@ -248,7 +248,7 @@ impl Thread {
     /// Does what the machine wants done. What is announced is heard of before anybody is told that it is.
     fn flush(&mut self) {
         if std::mem::take(&mut self.addresses_changed) {
-            self.ports.listen_for(&self.responder.addresses().collect());
+            self.ports.listen_for(&self.responder.addresses().collect::<Vec<_>>());
         }
         while let Some(output) = self.responder.poll() {
             match output {
