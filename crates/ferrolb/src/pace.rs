@@ -9,8 +9,6 @@ use plan::snapshot::ServiceKey;
 use crate::backoff::delay;
 use crate::call::Failure;
 
-/// Writes on the way at once.
-const AT_ONCE: usize = 48;
 const DELAY_MIN: Duration = Duration::from_millis(100);
 /// One Service that cannot be written is tried again after this at the latest.
 const SERVICE_DELAY_MAX: Duration = Duration::from_secs(30);
@@ -39,8 +37,9 @@ impl From<&Failure> for Outcome {
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
+    at_once: usize,
     in_flight: usize,
     /// In a row. While there are any, one write at a time finds out whether the server is back.
     server_failures: u32,
@@ -50,8 +49,20 @@ pub(crate) struct Pace {
 }
 
 impl Pace {
+    /// With so many writes on the way at once.
+    pub(crate) fn new(at_once: usize) -> Pace {
+        Pace {
+            at_once,
+            in_flight: 0,
+            server_failures: 0,
+            paused_until: None,
+            service_failures: HashMap::new(),
+            held_back: BinaryHeap::new(),
+        }
+    }
+
     pub(crate) fn may_begin(&self, now: Instant) -> bool {
-        let at_once = if self.server_failures > 0 { 1 } else { AT_ONCE };
+        let at_once = if self.server_failures > 0 { 1 } else { self.at_once };
         self.in_flight < at_once && self.paused_until.is_none_or(|until| until <= now)
     }
 
@@ -110,13 +121,15 @@ impl Pace {
 mod tests {
     use super::*;
 
+    const AT_ONCE: usize = 48;
+
     fn key(name: &str) -> ServiceKey {
         ServiceKey { namespace: "default".to_owned(), name: name.to_owned() }
     }
 
     #[test]
     fn so_many_at_once_and_no_more() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
+        let (mut pace, now) = (Pace::new(AT_ONCE), Instant::now());
         let begun = std::iter::from_fn(|| pace.may_begin(now).then(|| pace.begun())).take(1000).count();
         assert_eq!(begun, AT_ONCE);
         assert!(!pace.ended(&key("a"), Outcome::Fine, now));
@@ -125,7 +138,7 @@ mod tests {
 
     #[test]
     fn a_service_in_trouble_holds_up_nobody_else() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
+        let (mut pace, now) = (Pace::new(AT_ONCE), Instant::now());
         let mut last = Duration::ZERO;
         for failures in 1..=20 {
             pace.begun();
@@ -143,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_server_in_trouble_is_left_alone_and_then_asked_by_one() {
-        let (mut pace, now) = (Pace::default(), Instant::now());
+        let (mut pace, now) = (Pace::new(AT_ONCE), Instant::now());
         pace.begun();
         pace.begun();
         let retry_after = Some(Duration::from_secs(7));

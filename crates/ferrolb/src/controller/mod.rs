@@ -39,6 +39,8 @@ use crate::pod;
 use leader::{Election, Leadership};
 use session::Session;
 
+const EVENT_WRITERS: usize = 16;
+
 /// What others want to know of a controller.
 #[derive(Debug, Clone)]
 pub struct Progress {
@@ -118,7 +120,7 @@ impl Controller {
             memberlist::make(&self.client, &options.namespace, secret, deployment).await?;
         }
         let election = self.election(pod_uid)?;
-        let recorder = Recorder::new(&self.client, "metallb-controller");
+        let recorder = Recorder::new(&self.client, "metallb-controller", EVENT_WRITERS);
         let mut stop = std::pin::pin!(stop);
         loop {
             // Whoever waits for its turn is ready: a rollout ends the old one only when the new one is.

@@ -29,6 +29,8 @@ use crate::events::{About, News, Recorder};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
 
+/// Writes of Services on the way at once.
+const WRITES: usize = 48;
 /// Changes that wait to be looked at, and how many are looked at together.
 const CHANGES: usize = 1024;
 
@@ -84,7 +86,7 @@ impl<'a> Session<'a> {
             metrics: Arc::clone(&controller.metrics),
             namespace: controller.options.namespace.clone(),
             ledger: Ledger::new(controller.allocation()),
-            pace: Pace::default(),
+            pace: Pace::new(WRITES),
             configuration: Configuration::new(&controller.options.namespace),
             has_all_services: false,
             writes: JoinSet::new(),

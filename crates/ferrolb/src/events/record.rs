@@ -14,8 +14,6 @@ use tokio::task::JoinSet;
 use super::correlate::{About, Correlator, Entry, News, Place};
 use crate::call::{self, Failure};
 
-/// Writers. What is said of one object is written by one of them, in order.
-const WRITERS: usize = 16;
 /// Events that wait for each writer. More are dropped and counted.
 const WAITING: usize = 16_384;
 /// How often an event is tried while the server is in trouble, and how long between.
@@ -34,7 +32,9 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// Its writers end with it.
-    pub(crate) fn new(client: &Client, component: &'static str) -> Recorder {
+    ///
+    /// What is said of one object is written by one of them, in order.
+    pub(crate) fn new(client: &Client, component: &'static str, writers: usize) -> Recorder {
         let mut tasks = JoinSet::new();
         let start = |_| {
             let (sender, receiver) = mpsc::channel(WAITING);
@@ -42,7 +42,7 @@ impl Recorder {
             tasks.spawn(writer.run(receiver));
             sender
         };
-        let writers = (0..WRITERS).map(start).collect();
+        let writers = (0..writers).map(start).collect();
         Recorder { writers, tasks, dropped: AtomicU64::default() }
     }
 
@@ -59,7 +59,7 @@ impl Recorder {
     pub(crate) fn record(&self, news: News) {
         let mut hasher = DefaultHasher::new();
         (&news.about.namespace, &news.about.name).hash(&mut hasher);
-        let writer = usize::try_from(hasher.finish() % WRITERS as u64).unwrap_or_default();
+        let writer = usize::try_from(hasher.finish() % self.writers.len() as u64).unwrap_or_default();
         if self.writers[writer].try_send(news).is_err() {
             let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
             if dropped.is_power_of_two() {

@@ -39,6 +39,9 @@ use crate::{call, pod};
 use host::Host;
 use session::Session;
 
+/// Each needs a connection, and there are many speakers.
+const EVENT_WRITERS: usize = 2;
+
 /// What answers for addresses: [`Layer2`], or in a test something that remembers what it was told.
 pub trait Wire: Send + Sync {
     fn apply(&self, changes: Vec<Change>);
@@ -103,7 +106,7 @@ impl Speaker {
         let (verdict, verdicts) = watch::channel(None);
         let component = component(options, owner.clone());
         let state = tokio::spawn(configuration_state::run(self.client.clone(), component, verdicts));
-        let recorder = Recorder::new(&self.client, "metallb-speaker");
+        let recorder = Recorder::new(&self.client, "metallb-speaker", EVENT_WRITERS);
         let mut session = Session::new(&self, &recorder, &verdict, owner, host);
         tokio::select! {
             () = session.run() => {}

@@ -37,6 +37,8 @@ use crate::layer2::{self, Change as WireChange, Claim, Links};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
 
+/// Writes of statuses on the way at once. Each needs a connection, and there are many speakers.
+const WRITES: usize = 4;
 /// Changes that wait to be looked at, and how many are looked at together.
 const CHANGES: usize = 1024;
 /// That a node announces is not said again sooner than this because another one said that it does.
@@ -120,7 +122,7 @@ impl<'a> Session<'a> {
             announcer: Announcer::new(&options.node, of_plan),
             host,
             statuses: Statuses::new(layout, &options.namespace, &options.node),
-            pace: Pace::default(),
+            pace: Pace::new(WRITES),
             writes: JoinSet::new(),
             about: HashMap::new(),
             unsaid: Vec::new(),

@@ -1,0 +1,302 @@
+//! How fast a speaker is, and how small: it runs as a process of its own against an embedded API server, and what it
+//! sends is heard at the other end of a pair of virtual interfaces. Prints a line of JSON for each figure.
+//!
+//! Usage, as root, in a network namespace of its own: `unshare --net bench_speaker FERROLB`.
+
+use std::io::{BufRead, BufReader};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use ferrolb::layer2::wire::Wire;
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use protocol::l2::ethernet::TYPE_ARP;
+use serde_json::{Value, json};
+
+const NAMESPACE: &str = "metallb-system";
+const NODE: &str = "node-a";
+const SERVICES: &str = "/api/v1/namespaces/default/services";
+const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
+const ENDPOINTS: usize = 3;
+const SINGLES: usize = 200;
+/// The first address of the pool.
+const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
+/// How long nothing happens, to see what that costs.
+const IDLE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// A process that ends with the bench.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    fn resident_megabytes(&self) -> anyhow::Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
+        let kilobytes: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
+        Ok(kilobytes / 1024.0)
+    }
+
+    fn processor_seconds(&self) -> anyhow::Result<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
+        let rest = stat.rsplit(')').next().context("fields")?;
+        let fields: Vec<&str> = rest.split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
+        Ok(ticks / 100.0)
+    }
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let usage = "usage: unshare --net bench_speaker FERROLB";
+    let binary = PathBuf::from(std::env::args().nth(1).context(usage)?);
+    for command in [
+        "link set lo up",
+        "link add node type veth peer name client",
+        "link set node up",
+        "link set client up",
+    ] {
+        let status = Command::new("ip").args(command.split(' ')).status()?;
+        ensure!(status.success(), "ip {command}: {status}");
+    }
+    let folder = std::env::temp_dir().join(format!("ferrolb-bench-speaker-{}", std::process::id()));
+    let outcome = measure(&binary, &folder).await;
+    let _ = std::fs::remove_dir_all(&folder);
+    outcome
+}
+
+async fn measure(binary: &Path, folder: &Path) -> anyhow::Result<()> {
+    let _server = start_server(binary, folder)?;
+    let world = World::open(folder).await?;
+    world.set_up().await?;
+    let wire = Wire::open("client", TYPE_ARP)?;
+    let speaker = start_speaker(binary, folder)?;
+    println!("{}", json!({"bench": "speaker/empty/rss", "megabytes": round(speaker.resident_megabytes()?)}));
+    world.grow(0, 1_000, &wire).await?;
+    let small = speaker.resident_megabytes()?;
+    println!("{}", json!({"bench": "speaker/1000/rss", "megabytes": round(small), "limit_megabytes": 15.0}));
+    world.assigned(&wire).await?;
+    world.served_again(&wire).await?;
+    idle(&speaker).await?;
+    world.grow(2_000, 10_000, &wire).await?;
+    let large = speaker.resident_megabytes()?;
+    println!("{}", json!({"bench": "speaker/10000/rss", "megabytes": round(large), "limit_megabytes": 40.0}));
+    drop(speaker);
+    let again = start_speaker(binary, folder)?;
+    world.all_are_announced(&wire, 10_000)?;
+    let started = again.resident_megabytes()?;
+    println!(
+        "{}",
+        json!({"bench": "speaker/10000/rss-after-start", "megabytes": round(started), "limit_megabytes": 40.0})
+    );
+    Ok(())
+}
+
+fn start_server(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
+    let mut command = Command::new(binary);
+    command.args(["standalone", "--memory", "--bind", "127.0.0.1:0", "--namespace", NAMESPACE]);
+    command.args(["--service-cluster-ip-range", "10.96.0.0/12", "--data-dir"]);
+    let mut server = Process(command.arg(folder).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?);
+    let mut lines = BufReader::new(server.0.stderr.take().context("a pipe")?).lines();
+    let is_up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Services get addresses now"));
+    ensure!(is_up, "the server has ended");
+    std::thread::spawn(move || lines.for_each(drop));
+    Ok(server)
+}
+
+fn start_speaker(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
+    let excluded = folder.join("excluded.yaml");
+    std::fs::write(&excluded, "announcedInterfacesToExclude: [\"^lo$\", \"^client$\"]\n")?;
+    let mut command = Command::new(binary);
+    command.args(["speaker", "--namespace", NAMESPACE, "--node-name", NODE, "--port=0", "--log-level=warn"]);
+    command.args(["--health-probe-port=0", "--kubeconfig"]).arg(folder.join("admin.kubeconfig"));
+    command.arg("--exclude-interfaces-file").arg(excluded);
+    Ok(Process(command.stdin(Stdio::null()).spawn()?))
+}
+
+async fn idle(speaker: &Process) -> anyhow::Result<()> {
+    // After everything that is repeated has been.
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    let before = speaker.processor_seconds()?;
+    tokio::time::sleep(IDLE).await;
+    let percent = (speaker.processor_seconds()? - before) / IDLE.as_secs_f64() * 100.0;
+    println!("{}", json!({"bench": "speaker/1000/idle", "percent": round(percent), "limit_percent": 0.2}));
+    Ok(())
+}
+
+struct World {
+    client: Client,
+}
+
+impl World {
+    async fn open(folder: &Path) -> anyhow::Result<World> {
+        let kubeconfig = Kubeconfig::read_from(folder.join("admin.kubeconfig"))?;
+        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
+        Ok(World { client: Client::try_from(config)? })
+    }
+
+    async fn set_up(&self) -> anyhow::Result<()> {
+        let of_metallb = |plural: &str| format!("/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/{plural}");
+        let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "metallb.io/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        let pool = object("IPAddressPool", "pool", json!({"addresses": [format!("{FIRST}/16")]}));
+        self.post(&of_metallb("ipaddresspools"), pool).await?;
+        self.post(&of_metallb("l2advertisements"), object("L2Advertisement", "all", json!({}))).await?;
+        let labels = json!({"kubernetes.io/hostname": NODE});
+        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": labels}});
+        self.post("/api/v1/nodes", node).await
+    }
+
+    /// Services that can be served, until all of them are announced.
+    async fn grow(&self, from: usize, to: usize, wire: &Wire) -> anyhow::Result<()> {
+        for number in from..to {
+            self.slice(number).await?;
+            self.service(number).await?;
+        }
+        self.all_are_announced(wire, to)
+    }
+
+    fn all_are_announced(&self, wire: &Wire, count: usize) -> anyhow::Result<()> {
+        let last = u32::from(FIRST) + u32::try_from(count)? - 1;
+        let is_last = |frame: &[u8]| frame[28..32] == last.to_be_bytes();
+        wire.wait_for(DEADLINE, is_last)?.context("not all are announced")?;
+        // What else there is to do for them is done beside it.
+        std::thread::sleep(Duration::from_secs(5));
+        Ok(())
+    }
+
+    async fn slice(&self, number: usize) -> anyhow::Result<()> {
+        let endpoint = |index: usize| {
+            json!({"addresses": [format!("10.200.{index}.1")], "nodeName": format!("node-{index}"),
+                "conditions": {"ready": true, "serving": true, "terminating": false}})
+        };
+        let name = format!("service-{number}");
+        let slice = json!({
+            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+            "metadata": {"name": format!("{name}-1"), "labels": {"kubernetes.io/service-name": name}},
+            "addressType": "IPv4", "endpoints": (0..ENDPOINTS).map(endpoint).collect::<Vec<_>>(),
+            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
+        });
+        self.post(SLICES, slice).await
+    }
+
+    async fn service(&self, number: usize) -> anyhow::Result<()> {
+        let name = format!("service-{number}");
+        let service = json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}},
+            "spec": {
+                "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false, "selector": {"app": name},
+                "ports": [{"name": "http", "port": 80}],
+            },
+        });
+        self.post(SERVICES, service).await
+    }
+
+    /// From the moment in which others see the address of a Service to its first frame.
+    async fn assigned(&self, wire: &Wire) -> anyhow::Result<()> {
+        let mut lines = self.watch().await?;
+        let mut times = Vec::new();
+        for number in 1_000..1_000 + SINGLES {
+            self.slice(number).await?;
+            self.service(number).await?;
+            let (seen, address) = lines.next_address(&format!("service-{number}")).await?;
+            let is_it = |frame: &[u8]| frame[28..32] == address.octets();
+            wire.wait_for(DEADLINE, is_it)?.context("not announced")?;
+            times.push(seen.elapsed());
+        }
+        print_times("speaker/1000/assigned-to-first-frame", times, 5.0);
+        Ok(())
+    }
+
+    /// From the answer to a change of an EndpointSlice to the first frame of the Service that can be served again.
+    async fn served_again(&self, wire: &Wire) -> anyhow::Result<()> {
+        let mut times = Vec::new();
+        for number in 0..SINGLES {
+            let path = format!("{SLICES}/service-{number}-1");
+            let (code, _) = self.call(Method::DELETE, &path, &Value::Null).await?;
+            ensure!(code.is_success(), "{path}: {code}");
+            // It must have been lost before it can be won.
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let address = Ipv4Addr::from_bits(u32::from(FIRST) + u32::try_from(number)?);
+            self.slice(number).await?;
+            let begin = Instant::now();
+            let is_it = |frame: &[u8]| frame[28..32] == address.octets();
+            wire.wait_for(DEADLINE, is_it)?.context("not announced")?;
+            times.push(begin.elapsed());
+        }
+        print_times("speaker/1000/endpoint-to-first-frame", times, 10.0);
+        Ok(())
+    }
+
+    async fn watch(&self) -> anyhow::Result<Watch> {
+        let request = Request::get(format!("{SERVICES}?watch=true&resourceVersion=0")).body(Body::empty())?;
+        let body = self.client.send(request).await?.into_body();
+        Ok(Watch { body, buffer: Vec::new() })
+    }
+
+    async fn post(&self, path: &str, object: Value) -> anyhow::Result<()> {
+        let (code, answer) = self.call(Method::POST, path, &object).await?;
+        ensure!(code == StatusCode::CREATED, "{path}: {answer}");
+        Ok(())
+    }
+
+    async fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
+        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let response = self.client.send(request.body(Body::from(bytes))?).await?;
+        let code = response.status();
+        let bytes = response.into_body().collect().await?.to_bytes();
+        Ok((code, serde_json::from_slice(&bytes).unwrap_or_default()))
+    }
+}
+
+/// Changes of Services, as anybody sees them.
+struct Watch {
+    body: Body,
+    buffer: Vec<u8>,
+}
+
+impl Watch {
+    async fn next_address(&mut self, name: &str) -> anyhow::Result<(Instant, Ipv4Addr)> {
+        loop {
+            while let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
+                let event: Value = serde_json::from_slice(&line)?;
+                let object = &event["object"];
+                let ip = object["status"]["loadBalancer"]["ingress"][0]["ip"].as_str();
+                if let (true, Some(ip)) = (object["metadata"]["name"] == name, ip) {
+                    return Ok((Instant::now(), ip.parse()?));
+                }
+            }
+            let frame = self.body.frame().await.context("the watch has ended")??;
+            if let Ok(data) = frame.into_data() {
+                self.buffer.extend_from_slice(&data);
+            }
+        }
+    }
+}
+
+fn print_times(name: &str, mut times: Vec<Duration>, limit_milliseconds: f64) {
+    times.sort();
+    let at = |share: f64| round(times[((times.len() - 1) as f64 * share) as usize].as_secs_f64() * 1e3);
+    println!("{}", json!({"bench": format!("{name}/p50"), "milliseconds": at(0.5)}));
+    println!(
+        "{}",
+        json!({"bench": format!("{name}/p99"), "milliseconds": at(0.99), "limit_milliseconds": limit_milliseconds})
+    );
+}
+
+fn round(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
