@@ -15,6 +15,8 @@ use super::read::{Seen, Slice};
 use crate::layer2::{Change, Claim};
 use crate::watch::Key;
 
+/// Names of nodes that are kept once. Beyond that some are kept twice.
+const NODE_NAMES: usize = 20_000;
 pub(super) const LAYER2: &str = "layer2";
 
 #[derive(Debug)]
@@ -30,11 +32,12 @@ pub(super) struct Announcer {
     services: HashMap<ServiceKey, Known>,
     /// Which Service a slice is of.
     slices: HashMap<Key, ServiceKey>,
+    node_names: NodeNames,
     /// Names of the interfaces that there are.
     interfaces: BTreeSet<String>,
     dirty: BTreeSet<ServiceKey>,
     /// Who has an address answered for, and where.
-    wanted: BTreeMap<IpAddr, BTreeMap<ServiceKey, Interfaces>>,
+    wanted: BTreeMap<IpAddr, Vec<(ServiceKey, Interfaces)>>,
     /// What was told to be answered for.
     told: BTreeMap<IpAddr, Interfaces>,
 }
@@ -42,8 +45,16 @@ pub(super) struct Announcer {
 #[derive(Debug, Default)]
 struct Known {
     seen: Option<Arc<Seen>>,
-    slices: BTreeMap<String, Serving>,
+    /// By name. Nearly always one, so a list.
+    slices: Vec<(Box<str>, Slim)>,
     doing: Option<Doing>,
+}
+
+/// Where one slice can be served. There may be very many of them, all on the same few nodes.
+#[derive(Debug, PartialEq, Eq)]
+struct Slim {
+    anywhere: bool,
+    nodes: Box<[Arc<str>]>,
 }
 
 /// What this node does about a Service.
@@ -69,7 +80,6 @@ pub(super) struct Effects {
 #[derive(Debug)]
 pub(super) struct Turned {
     pub(super) service: ServiceKey,
-    pub(super) before: Option<Doing>,
     pub(super) now: Option<Doing>,
 }
 
@@ -94,6 +104,7 @@ impl Announcer {
             has_interfaces: false,
             services: HashMap::new(),
             slices: HashMap::new(),
+            node_names: NodeNames::default(),
             interfaces: BTreeSet::new(),
             dirty: BTreeSet::new(),
             wanted: BTreeMap::new(),
@@ -123,17 +134,23 @@ impl Announcer {
             self.forget_slice(&key);
         }
         let known = self.services.entry(slice.service.clone()).or_default();
-        let before = known.slices.insert(key.1.clone(), slice.serving.clone());
-        if before.as_ref() != Some(&slice.serving) {
-            self.dirty.insert(slice.service.clone());
+        let slim = self.node_names.slim(&slice.serving);
+        match known.slices.iter_mut().find(|(name, _)| **name == *key.1) {
+            Some((_, before)) if *before == slim => return,
+            Some((_, before)) => *before = slim,
+            None => {
+                known.slices.reserve_exact(1);
+                known.slices.push((key.1.as_str().into(), slim));
+            }
         }
+        self.dirty.insert(slice.service.clone());
         self.slices.insert(key, slice.service);
     }
 
     pub(super) fn forget_slice(&mut self, key: &Key) {
         let Some(service) = self.slices.remove(key) else { return };
         if let Some(known) = self.services.get_mut(&service) {
-            known.slices.remove(&key.1);
+            known.slices.retain(|(name, _)| **name != *key.1);
             self.dirty.insert(service);
         }
     }
@@ -245,12 +262,14 @@ impl Announcer {
         for (address, _) in before.iter().flat_map(|before| &before.answered) {
             touched.insert(*address);
             if let Some(services) = self.wanted.get_mut(address) {
-                services.remove(key);
+                services.retain(|(service, _)| service != key);
             }
         }
         for (address, interfaces) in doing.iter().flat_map(|doing| &doing.answered) {
             touched.insert(*address);
-            self.wanted.entry(*address).or_default().insert(key.clone(), interfaces.clone());
+            let services = self.wanted.entry(*address).or_default();
+            services.reserve_exact(1);
+            services.push((key.clone(), interfaces.clone()));
         }
         match &doing {
             Some(doing) => {
@@ -264,13 +283,13 @@ impl Announcer {
                     "not announced any more");
             }
         }
-        effects.turned.push(Turned { service: key.clone(), before, now: doing });
+        effects.turned.push(Turned { service: key.clone(), now: doing });
     }
 
     /// What is to be done about a Service, or the reason why nothing is.
     fn judge(&self, known: &Known) -> (Option<Doing>, &'static str) {
         let Some(seen) = &known.seen else { return (None, "serviceDeleted") };
-        let serving = merged(known.slices.values());
+        let serving = merged(&known.slices);
         let Announcement { addresses, layer2 } =
             announce::on_node(&self.cluster, &seen.service, &serving, &self.node);
         let layer2 = match layer2 {
@@ -331,13 +350,12 @@ impl Announcer {
 
     /// The difference to what was told of an address.
     fn tell(&mut self, address: IpAddr) -> Option<Change> {
-        if self.wanted.get(&address).is_some_and(BTreeMap::is_empty) {
+        if self.wanted.get(&address).is_some_and(Vec::is_empty) {
             self.wanted.remove(&address);
         }
-        let interfaces = self
-            .wanted
-            .get(&address)
-            .and_then(|services| services.values().cloned().reduce(Interfaces::union));
+        let interfaces = self.wanted.get(&address).and_then(|services| {
+            services.iter().map(|(_, interfaces)| interfaces.clone()).reduce(Interfaces::union)
+        });
         let Some(interfaces) = interfaces else {
             return self.told.remove(&address).map(|_| Change::Withdraw { address });
         };
@@ -351,11 +369,11 @@ impl Announcer {
 
     /// The addresses that this node announces, each with the Services that have it.
     pub(super) fn owned(&self) -> impl Iterator<Item = (IpAddr, &ServiceKey)> {
-        self.wanted.iter().flat_map(|(address, services)| services.keys().map(|key| (*address, key)))
+        self.wanted.iter().flat_map(|(address, services)| services.iter().map(|(key, _)| (*address, key)))
     }
 
     pub(super) fn services_of(&self, address: IpAddr) -> impl Iterator<Item = &ServiceKey> {
-        self.wanted.get(&address).into_iter().flat_map(BTreeMap::keys)
+        self.wanted.get(&address).into_iter().flatten().map(|(key, _)| key)
     }
 
     pub(super) fn doing(&self, key: &ServiceKey) -> Option<&Doing> {
@@ -387,18 +405,42 @@ impl Announcer {
     pub(super) fn is_announced_anywhere(&self, key: &ServiceKey) -> bool {
         let Some(known) = self.services.get(key) else { return false };
         let Some(seen) = &known.seen else { return false };
-        let serving = merged(known.slices.values());
+        let serving = merged(&known.slices);
         announce::everywhere(&self.cluster, &seen.service, &serving).owner().is_some()
     }
 }
 
-fn merged<'a>(slices: impl Iterator<Item = &'a Serving>) -> Serving {
+fn merged(slices: &[(Box<str>, Slim)]) -> Serving {
     let mut all = Serving::default();
-    for serving in slices {
-        all.anywhere |= serving.anywhere;
-        all.nodes.extend(serving.nodes.iter().cloned());
+    for (_, slim) in slices {
+        all.anywhere |= slim.anywhere;
+        all.nodes.extend(slim.nodes.iter().map(ToString::to_string));
     }
     all
+}
+
+/// Names of nodes, each kept once.
+#[derive(Debug, Default)]
+struct NodeNames(BTreeSet<Arc<str>>);
+
+impl NodeNames {
+    fn slim(&mut self, serving: &Serving) -> Slim {
+        // Nodes that came and went must not pile up.
+        if self.0.len() > NODE_NAMES {
+            self.0.clear();
+        }
+        let nodes = serving.nodes.iter().map(|name| self.shared(name)).collect();
+        Slim { anywhere: serving.anywhere, nodes }
+    }
+
+    fn shared(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.0.get(name) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = name.into();
+        self.0.insert(Arc::clone(&name));
+        name
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! The speaker's metrics. What stands for a state is made when it is asked for, so that no series outlives it.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -16,7 +17,6 @@ use crate::layer2::{Counters, DropReason, Links, News};
 pub struct Metrics {
     registry: Registry,
     pub(super) of_component: ComponentMetrics,
-    announced: IntGaugeVec,
     wire: OnTheWire,
 }
 
@@ -24,46 +24,45 @@ pub struct Metrics {
 /// they describe in advance.
 #[derive(Debug, Clone)]
 struct OnTheWire {
+    announced: Arc<Mutex<Announced>>,
     links: Arc<Mutex<Links>>,
     counters: Arc<Counters>,
+}
+
+/// Kept as addresses, because a series is ten times as large and is looked at seldom.
+#[derive(Debug, Default)]
+struct Announced {
+    node: String,
+    addresses: HashMap<ServiceKey, Box<[IpAddr]>>,
 }
 
 impl Metrics {
     pub(super) fn new(counters: Arc<Counters>) -> Metrics {
         let registry = Registry::new();
-        let help = "Services being announced from this node. This is desired state, it does not guarantee that the \
-                    routing protocols have converged.";
-        let options = Opts::new("metallb_speaker_announced", help);
-        let announced = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"]);
-        let announced = register(&registry, announced);
-        let wire = register(&registry, Ok(OnTheWire { links: Arc::default(), counters }));
-        Metrics { of_component: ComponentMetrics::new(&registry), announced, wire, registry }
+        let wire =
+            register(&registry, Ok(OnTheWire { announced: Arc::default(), links: Arc::default(), counters }));
+        Metrics { of_component: ComponentMetrics::new(&registry), wire, registry }
     }
 
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
 
-    pub(super) fn announces(&self, node: &str, service: &ServiceKey, doing: &Doing) {
-        for labels in series(node, service, doing) {
-            self.announced.with_label_values(&labels.each_ref().map(String::as_str)).set(1);
+    /// What this node announces of a Service now.
+    pub(super) fn announces(&self, node: &str, service: &ServiceKey, doing: Option<&Doing>) {
+        let mut announced = self.wire.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        if announced.node != node {
+            node.clone_into(&mut announced.node);
         }
-    }
-
-    pub(super) fn announces_no_more(&self, node: &str, service: &ServiceKey, doing: &Doing) {
-        for labels in series(node, service, doing) {
-            let _ = self.announced.remove_label_values(&labels.each_ref().map(String::as_str));
-        }
+        match doing {
+            Some(doing) => announced.addresses.insert(service.clone(), doing.addresses.as_slice().into()),
+            None => announced.addresses.remove(service),
+        };
     }
 
     pub(super) fn show_links(&self, links: &Links) {
         *self.wire.links.lock().unwrap_or_else(PoisonError::into_inner) = links.clone();
     }
-}
-
-fn series(node: &str, service: &ServiceKey, doing: &Doing) -> Vec<[String; 4]> {
-    let labels = |ip: &IpAddr| [service.to_string(), LAYER2.to_owned(), node.to_owned(), ip.to_string()];
-    doing.addresses.iter().map(labels).collect()
 }
 
 impl Collector for OnTheWire {
@@ -72,7 +71,8 @@ impl Collector for OnTheWire {
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let mut families = self.of_links();
+        let mut families = self.of_services();
+        families.extend(self.of_links());
         families.extend(self.of_frames());
         families.retain(|family| !family.get_metric().is_empty());
         families
@@ -80,6 +80,24 @@ impl Collector for OnTheWire {
 }
 
 impl OnTheWire {
+    fn of_services(&self) -> Vec<MetricFamily> {
+        let help = "Services being announced from this node. This is desired state, it does not guarantee that the \
+                    routing protocols have converged.";
+        let options = Opts::new("metallb_speaker_announced", help);
+        let gauge = IntGaugeVec::new(options, &["service", "protocol", "node", "ip"]);
+        let gauge = gauge.expect("the name of a metric is well-formed");
+        let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
+        for (service, addresses) in &announced.addresses {
+            for ip in addresses {
+                let (service, ip) = (service.to_string(), ip.to_string());
+                gauge
+                    .with_label_values(&[service.as_str(), LAYER2, announced.node.as_str(), ip.as_str()])
+                    .set(1);
+            }
+        }
+        gauge.collect()
+    }
+
     fn of_links(&self) -> Vec<MetricFamily> {
         let help = "1 if addresses of this protocol are answered for on the interface.";
         let options = Opts::new("ferrolb_layer2_interface_answers", help);

@@ -394,13 +394,8 @@ impl<'a> Session<'a> {
                 }
             }
         }
-        for Turned { service, before, now } in effects.turned {
-            if let Some(before) = &before {
-                self.metrics.announces_no_more(&self.options.node, &service, before);
-            }
-            if let Some(now) = &now {
-                self.metrics.announces(&self.options.node, &service, now);
-            }
+        for Turned { service, now } in effects.turned {
+            self.metrics.announces(&self.options.node, &service, now.as_ref());
             self.statuses.want(service, now.as_ref());
         }
         self.write(Instant::now());

@@ -61,7 +61,8 @@ pub(super) struct Statuses {
     layout: StatusLayout,
     namespace: String,
     node: String,
-    objects: BTreeMap<ServiceKey, BTreeMap<Key, Object>>,
+    /// Nearly always one for a Service, so a list.
+    objects: BTreeMap<ServiceKey, Vec<Object>>,
     services: BTreeMap<Key, ServiceKey>,
     wanted: BTreeMap<ServiceKey, ServiceL2StatusStatus>,
     /// What is wrong with addresses.
@@ -120,19 +121,27 @@ impl Statuses {
 
     pub(super) fn observe(&mut self, object: Object) {
         let of_service = self.objects.entry(object.service.clone()).or_default();
-        if of_service.get(&object.key).is_some_and(|known| known.version > object.version) {
+        let known = of_service.iter().position(|known| known.key == object.key);
+        if known.is_some_and(|at| of_service[at].version > object.version) {
             // Told by the watch later than by the answer to a write.
             return;
         }
         self.ready.insert(object.service.clone());
         self.services.insert(object.key.clone(), object.service.clone());
-        of_service.insert(object.key.clone(), object);
+        match known {
+            Some(at) => of_service[at] = object,
+            None => {
+                of_service.reserve_exact(1);
+                of_service.push(object);
+                of_service.sort_by(|a, b| a.key.cmp(&b.key));
+            }
+        }
     }
 
     pub(super) fn forget(&mut self, key: &Key) {
         let Some(service) = self.services.remove(key) else { return };
         if let Some(of_service) = self.objects.get_mut(&service) {
-            of_service.remove(key);
+            of_service.retain(|object| object.key != *key);
             if of_service.is_empty() {
                 self.objects.remove(&service);
             }
@@ -150,8 +159,7 @@ impl Statuses {
 
     /// Whether it is told already that this node announces the Service.
     pub(super) fn tells_of_us(&self, service: &ServiceKey) -> bool {
-        let of_service = self.objects.get(service).into_iter().flat_map(BTreeMap::values);
-        of_service.map(Object::announcer).any(|node| node == self.node)
+        self.of(service).map(Object::announcer).any(|node| node == self.node)
     }
 
     pub(super) fn want(&mut self, service: ServiceKey, doing: Option<&Doing>) {
@@ -177,13 +185,12 @@ impl Statuses {
 
     /// What others say of Services.
     pub(super) fn of_others(&self) -> impl Iterator<Item = &Object> {
-        self.objects.values().flat_map(BTreeMap::values).filter(|object| object.announcer() != self.node)
+        self.objects.values().flatten().filter(|object| object.announcer() != self.node)
     }
 
     /// Whether another node is said to announce the Service.
     pub(super) fn another_announces(&self, service: &ServiceKey) -> bool {
-        let of_service = self.objects.get(service).into_iter().flat_map(BTreeMap::values);
-        of_service.map(Object::announcer).any(|node| !node.is_empty() && node != self.node)
+        self.of(service).map(Object::announcer).any(|node| !node.is_empty() && node != self.node)
     }
 
     /// Looks again, for instance because a step has failed.
@@ -228,9 +235,8 @@ impl Statuses {
 
     /// Of the objects of a Service only one is right: ours if we announce, and none of ours if not.
     fn step(&self, service: &ServiceKey, is_left_behind: impl Fn(&Object) -> bool) -> Option<Step> {
-        let objects = self.objects.get(service);
         let (ours, others): (Vec<&Object>, Vec<&Object>) =
-            objects.into_iter().flat_map(BTreeMap::values).partition(|object| object.node == self.node);
+            self.of(service).partition(|object| object.node == self.node);
         let delete = |object: &Object| Some(Step::Delete { key: object.key.clone() });
         let Some(status) = self.wanted.get(service) else {
             let superfluous = ours.first().or(others.iter().find(|object| is_left_behind(object)));
@@ -251,7 +257,7 @@ impl Statuses {
     /// The one object of a Service names who announces, or nobody.
     fn step_beside(&self, service: &ServiceKey, is_left_behind: impl Fn(&Object) -> bool) -> Option<Step> {
         let key = self.key(service);
-        let object = self.objects.get(service).and_then(|objects| objects.get(&key));
+        let object = self.of(service).find(|object| object.key == key);
         let wanted = self.wanted.get(service);
         let Some(object) = object else {
             return wanted.map(|_| Step::Create { key, labels: self.labels(service) });
@@ -269,6 +275,10 @@ impl Statuses {
             None if announcer == self.node || is_left_behind(object) => Some(Step::Clear { key }),
             None => None,
         }
+    }
+
+    fn of(&self, service: &ServiceKey) -> impl Iterator<Item = &Object> {
+        self.objects.get(service).into_iter().flatten()
     }
 
     fn status(&self, service: &ServiceKey, doing: &Doing) -> ServiceL2StatusStatus {
