@@ -4,6 +4,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
+use std::path::Path;
 
 use socket2::{SockAddr, Socket};
 
@@ -71,9 +72,45 @@ pub(crate) fn packet_drops(socket: &Socket) -> io::Result<u32> {
     if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Gives back the memory of the program's code and constants, which comes from its file again where it is needed. Most of it
+/// was of use at the start alone.
+pub(crate) fn forget_code() -> io::Result<()> {
+    let program = std::env::current_exe()?;
+    for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let [range, permissions, offset, _, _, path] = fields[..] else { continue };
+        // Other parts were written to when the program was linked, before they became read-only.
+        let is_clean =
+            permissions == "r-xp" || (permissions == "r--p" && offset.bytes().all(|it| it == b'0'));
+        if !is_clean || Path::new(path) != program {
+            continue;
+        }
+        let address = |text| usize::from_str_radix(text, 16).map_err(io::Error::other);
+        let (begin, end) = range.split_once('-').ok_or(io::ErrorKind::InvalidData)?;
+        let (begin, end) = (address(begin)?, address(end)?);
+        let begin_pointer = std::ptr::with_exposed_provenance_mut(begin);
+        // SAFETY: this is a private mapping of a file that was never writable, so nothing is lost: whoever touches a page
+        // gets it from the file again.
+        if unsafe { libc::madvise(begin_pointer, end - begin, libc::MADV_DONTNEED) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 /// From now on the calling thread, and every thread and process that it starts, has a network of its own.
 #[cfg(test)]
 pub(crate) fn enter_new_network() -> io::Result<()> {
     // SAFETY: descriptors and memory stay shared; nothing relies on two threads having the same network.
     unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNET) }.map_err(io::Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_is_forgotten_comes_again() {
+        super::forget_code().unwrap();
+        assert_eq!("still here".len(), 10);
+        super::forget_code().unwrap();
+    }
 }

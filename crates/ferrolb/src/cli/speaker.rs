@@ -17,6 +17,10 @@ use crate::proxy;
 use crate::serving::probes::{self, Check};
 use crate::serving::{TlsOptions, metrics};
 use crate::speaker::{Members, OnHost, Options, Speaker, StatusLayout};
+use crate::sys;
+
+/// There is one on every node: what only the start needs is not kept for longer.
+const START_IS_OVER: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct SpeakerArgs {
@@ -317,6 +321,12 @@ async fn serve(
     let stop = ending::told()?;
     let client = component::client(args.kubeconfig.as_deref(), "speaker").await?;
     let speaker = Speaker::new(client.clone(), options, Box::new(layer2::start(wire)?));
+    tokio::spawn(async {
+        tokio::time::sleep(START_IS_OVER).await;
+        if let Err(error) = sys::forget_code() {
+            tracing::debug!(%error, "what only the start needed stays in memory");
+        }
+    });
     let mut servers = Servers::new();
     if args.health_probe_port > 0 {
         let address = ([127, 0, 0, 1], args.health_probe_port).into();
