@@ -545,7 +545,10 @@ impl<'a> Session<'a> {
                 status: "True".to_owned(),
                 reason: reason[..1].to_uppercase() + &reason[1..],
                 message: message.clone(),
-                last_transition_time: Time(Timestamp::now()),
+                // In whole seconds, because that is how it is read back, and it is compared with what is read.
+                last_transition_time: Time(
+                    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
+                ),
                 observed_generation: None,
             };
             self.tell_conflict(address, Some(condition));
