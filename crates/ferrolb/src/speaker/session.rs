@@ -435,6 +435,7 @@ impl<'a> Session<'a> {
             self.refuse(NOT_YET.to_owned());
             return;
         }
+        self.held_back = None;
         if self.announcer.config() != Some(&config) {
             tracing::info!(pools = config.pools.len(), "the configuration is in use");
         }
