@@ -133,11 +133,12 @@ pub(super) struct OwnArgs {
     #[arg(long, requires = "proxy")]
     proxy_protocol: bool,
     /// With --proxy: connections and sessions of UDP at once, of which one port of an address has three quarters at most
-    #[arg(long, value_name = "NUMBER", default_value_t = proxy::Options::default().connections as u32,
+    #[arg(long, requires = "proxy", value_name = "NUMBER",
+        default_value_t = proxy::Options::default().connections as u32,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     proxy_connections: u32,
     /// With --proxy: a connection on which nothing comes for so long is ended
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    #[arg(long, requires = "proxy", value_name = "DURATION", default_value = "1h")]
     proxy_idle_timeout: String,
 }
 
