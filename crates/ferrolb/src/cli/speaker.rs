@@ -300,11 +300,21 @@ fn tell_what_is_different(args: &SpeakerArgs) {
             "METALLB_BGP_TYPE has no effect: there is one engine for all configurations"
         );
     }
-    if !args.ml_bindaddr.is_empty() && !args.ml_labels.is_empty() {
+    if !args.frrk8s_namespace.is_empty() {
+        tracing::info!("--frrk8s-namespace has no effect: nothing is handed to another program");
+    }
+    if args.bgp_debounce_timeout != "3000" {
+        tracing::info!("--bgp-debounce-timeout has no effect: there is nothing to wait for");
+    }
+    if !args.own.speakers.is_empty() {
+        tracing::info!(
+            "the speakers that are alive are those of --speakers, whatever the flags of members say"
+        );
+    } else if !args.ml_bindaddr.is_empty() && !args.ml_labels.is_empty() {
         tracing::info!(
             labels = args.ml_labels,
-            "the speakers that are alive are those whose Pods are ready; --ml-bindport, --ml-wan-config and \
-             {MEMBERLIST} have no effect on that"
+            "the speakers that are alive are those whose Pods are ready; --ml-bindport, --ml-wan-config, \
+             --ml-secret-key-path and {MEMBERLIST} have no effect on that"
         );
     }
 }
