@@ -394,10 +394,7 @@ impl Announcer {
 
 fn merged<'a>(slices: impl Iterator<Item = &'a Serving>) -> Serving {
     let mut all = Serving::default();
-    for serving in slices {
-        all.anywhere |= serving.anywhere;
-        all.nodes.extend(serving.nodes.iter().cloned());
-    }
+    slices.for_each(|serving| all.add(serving));
     all
 }
 
