@@ -148,7 +148,11 @@ impl<'a> Session<'a> {
                     Some(change) => self.take(change),
                     None => return,
                 },
-                Ok(()) = links.changed() => {
+                changed = links.changed() => {
+                    if changed.is_err() {
+                        tracing::error!("layer 2 has ended by itself, and so does this");
+                        return;
+                    }
                     let now = Arc::clone(&links.borrow_and_update());
                     self.take_links(&now);
                 }
