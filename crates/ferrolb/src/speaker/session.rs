@@ -295,8 +295,12 @@ impl<'a> Session<'a> {
 
     fn take_status(&mut self, change: Change<Object>) {
         match change {
-            Change::Is { value, .. } => {
+            Change::Is { value, is_listed, .. } => {
                 self.contradict(&value);
+                if is_listed {
+                    // Also if it is older than what is known: the history of a server may be set back.
+                    self.statuses.forget(&value.key);
+                }
                 self.statuses.observe(value);
             }
             Change::Gone(key) => self.statuses.forget(&key),
