@@ -74,6 +74,8 @@ pub(super) struct Session<'a> {
     configuration: Configuration,
     /// Sound, and held back because a Service that is announced has no pool in it.
     held_back: Option<Arc<Config>>,
+    /// It is, and the last turn may have made way for it.
+    tries_again: bool,
     announcer: Announcer,
     host: Host,
     statuses: Statuses,
@@ -118,6 +120,7 @@ impl<'a> Session<'a> {
             metrics: Arc::clone(&speaker.metrics),
             configuration: Configuration::new(options),
             held_back: None,
+            tries_again: false,
             announcer: Announcer::new(&options.node, of_plan),
             host,
             statuses: Statuses::new(layout, &options.namespace, &options.node),
@@ -142,7 +145,9 @@ impl<'a> Session<'a> {
         links.mark_changed();
         loop {
             let calm = self.conflicts.values().min().map(|at| *at + CALM_AFTER);
-            let deadline = [self.pace.deadline(self.statuses.has_ready()), calm].into_iter().flatten().min();
+            let pace = self.pace.deadline(self.statuses.has_ready());
+            let at_once = self.tries_again.then(Instant::now);
+            let deadline = [pace, calm, at_once].into_iter().flatten().min();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
@@ -388,6 +393,7 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        self.tries_again = self.held_back.is_some() && !effects.turned.is_empty();
         let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
         let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
