@@ -86,6 +86,8 @@ pub(super) struct Session<'a> {
     about: HashMap<Id, ServiceKey>,
     /// Until it is known what others have been told before.
     unsaid: Vec<News>,
+    /// What was announced before a restart was looked for.
+    has_begun: bool,
     said_again: HashMap<ServiceKey, Instant>,
     /// Addresses that another station has, and when that was last heard.
     conflicts: BTreeMap<IpAddr, Instant>,
@@ -128,6 +130,7 @@ impl<'a> Session<'a> {
             writes: JoinSet::new(),
             about: HashMap::new(),
             unsaid: Vec::new(),
+            has_begun: false,
             said_again: HashMap::new(),
             conflicts: BTreeMap::new(),
             fellows: BTreeSet::new(),
@@ -401,11 +404,13 @@ impl<'a> Session<'a> {
         if self.statuses.is_complete() {
             for news in std::mem::take(&mut self.unsaid) {
                 // After a restart it is no news to anybody that this node announces.
-                let is_known = !news.is_warning && self.statuses.tells_of_us(&news.seen.service.key);
+                let is_known =
+                    !self.has_begun && !news.is_warning && self.statuses.tells_of_us(&news.seen.service.key);
                 if !is_known {
                     self.say(news);
                 }
             }
+            self.has_begun |= self.announcer.is_ready();
         }
         for Turned { service, before, now } in effects.turned {
             if let Some(before) = &before {
