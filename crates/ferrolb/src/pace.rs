@@ -67,6 +67,8 @@ impl Pace {
     }
 
     pub(crate) fn begun(&mut self) {
+        // It is over, and nobody is to be woken up for it any more.
+        self.paused_until = None;
         self.in_flight += 1;
     }
 

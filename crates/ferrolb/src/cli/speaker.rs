@@ -137,11 +137,12 @@ pub(super) struct OwnArgs {
     #[arg(long, requires = "proxy")]
     proxy_protocol: bool,
     /// With --proxy: connections and sessions of UDP at once, of which one port of an address has three quarters at most
-    #[arg(long, value_name = "NUMBER", default_value_t = proxy::Options::default().connections as u32,
+    #[arg(long, requires = "proxy", value_name = "NUMBER",
+        default_value_t = proxy::Options::default().connections as u32,
         value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     proxy_connections: u32,
     /// With --proxy: a connection on which nothing comes for so long is ended
-    #[arg(long, value_name = "DURATION", default_value = "1h")]
+    #[arg(long, requires = "proxy", value_name = "DURATION", default_value = "1h")]
     proxy_idle_timeout: String,
 }
 
@@ -303,11 +304,21 @@ fn tell_what_is_different(args: &SpeakerArgs) {
             "METALLB_BGP_TYPE has no effect: there is one engine for all configurations"
         );
     }
-    if !args.ml_bindaddr.is_empty() && !args.ml_labels.is_empty() {
+    if !args.frrk8s_namespace.is_empty() {
+        tracing::info!("--frrk8s-namespace has no effect: nothing is handed to another program");
+    }
+    if args.bgp_debounce_timeout != "3000" {
+        tracing::info!("--bgp-debounce-timeout has no effect: there is nothing to wait for");
+    }
+    if !args.own.speakers.is_empty() {
+        tracing::info!(
+            "the speakers that are alive are those of --speakers, whatever the flags of members say"
+        );
+    } else if !args.ml_bindaddr.is_empty() && !args.ml_labels.is_empty() {
         tracing::info!(
             labels = args.ml_labels,
-            "the speakers that are alive are those whose Pods are ready; --ml-bindport, --ml-wan-config and \
-             {MEMBERLIST} have no effect on that"
+            "the speakers that are alive are those whose Pods are ready; --ml-bindport, --ml-wan-config, \
+             --ml-secret-key-path and {MEMBERLIST} have no effect on that"
         );
     }
 }

@@ -56,14 +56,10 @@ impl Bound {
     pub fn set(&mut self, wanted: &BTreeSet<IpAddr>) -> Vec<BindError> {
         let mut errors = Vec::new();
         for address in self.ours.difference(wanted).copied().collect::<Vec<_>>() {
-            self.ours.remove(&address);
-            let removed = self.route.order(self.marked(address).remove());
-            errors.extend(
-                removed
-                    .err()
-                    .filter(|error| !is(error, libc::EADDRNOTAVAIL))
-                    .map(|error| BindError { address, error }),
-            );
+            match self.route.order(self.marked(address).remove()) {
+                Err(error) if !is(&error, libc::EADDRNOTAVAIL) => errors.push(BindError { address, error }),
+                _ => drop(self.ours.remove(&address)),
+            }
         }
         for address in wanted.difference(&self.ours).copied().collect::<Vec<_>>() {
             match self.route.order(self.marked(address).add()) {

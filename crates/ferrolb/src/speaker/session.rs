@@ -24,8 +24,7 @@ use super::announcer::{Announcer, News, Turned};
 use super::configuration::Configuration;
 use super::forward::{Endpoints, ServicePorts};
 use super::host::{Host, Taken};
-use super::metrics::Metrics;
-use super::metrics::told_of;
+use super::metrics::{Metrics, told_of};
 use super::options::StatusLayout;
 use super::read::{self, NodeSeen, Seen, Slice};
 use super::statuses::{Object, Statuses};
@@ -75,6 +74,8 @@ pub(super) struct Session<'a> {
     configuration: Configuration,
     /// Sound, and held back because a Service that is announced has no pool in it.
     held_back: Option<Arc<Config>>,
+    /// It is, and the last turn may have made way for it.
+    tries_again: bool,
     announcer: Announcer,
     host: Host,
     statuses: Statuses,
@@ -85,6 +86,8 @@ pub(super) struct Session<'a> {
     about: HashMap<Id, ServiceKey>,
     /// Until it is known what others have been told before.
     unsaid: Vec<News>,
+    /// What was announced before a restart was looked for.
+    has_begun: bool,
     said_again: HashMap<ServiceKey, Instant>,
     /// Addresses that another station has, and when that was last heard.
     conflicts: BTreeMap<IpAddr, Instant>,
@@ -119,6 +122,7 @@ impl<'a> Session<'a> {
             metrics: Arc::clone(&speaker.metrics),
             configuration: Configuration::new(options),
             held_back: None,
+            tries_again: false,
             announcer: Announcer::new(&options.node, of_plan),
             host,
             statuses: Statuses::new(layout, &options.namespace, &options.node),
@@ -126,6 +130,7 @@ impl<'a> Session<'a> {
             writes: JoinSet::new(),
             about: HashMap::new(),
             unsaid: Vec::new(),
+            has_begun: false,
             said_again: HashMap::new(),
             conflicts: BTreeMap::new(),
             fellows: BTreeSet::new(),
@@ -143,13 +148,19 @@ impl<'a> Session<'a> {
         links.mark_changed();
         loop {
             let calm = self.conflicts.values().min().map(|at| *at + CALM_AFTER);
-            let deadline = [self.pace.deadline(self.statuses.has_ready()), calm].into_iter().flatten().min();
+            let pace = self.pace.deadline(self.statuses.has_ready());
+            let at_once = self.tries_again.then(Instant::now);
+            let deadline = [pace, calm, at_once].into_iter().flatten().min();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
                     None => return,
                 },
-                Ok(()) = links.changed() => {
+                changed = links.changed() => {
+                    if changed.is_err() {
+                        tracing::error!("layer 2 has ended by itself, and so does this");
+                        return;
+                    }
                     let now = Arc::clone(&links.borrow_and_update());
                     self.take_links(&now);
                 }
@@ -292,8 +303,12 @@ impl<'a> Session<'a> {
 
     fn take_status(&mut self, change: Change<Object>) {
         match change {
-            Change::Is { value, .. } => {
+            Change::Is { value, is_listed, .. } => {
                 self.contradict(&value);
+                if is_listed {
+                    // Also if it is older than what is known: the history of a server may be set back.
+                    self.statuses.forget(&value.key);
+                }
                 self.statuses.observe(value);
             }
             Change::Gone(key) => self.statuses.forget(&key),
@@ -381,6 +396,7 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        self.tries_again = self.held_back.is_some() && !effects.turned.is_empty();
         let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
         let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
@@ -388,11 +404,13 @@ impl<'a> Session<'a> {
         if self.statuses.is_complete() {
             for news in std::mem::take(&mut self.unsaid) {
                 // After a restart it is no news to anybody that this node announces.
-                let is_known = !news.is_warning && self.statuses.tells_of_us(&news.seen.service.key);
+                let is_known =
+                    !self.has_begun && !news.is_warning && self.statuses.tells_of_us(&news.seen.service.key);
                 if !is_known {
                     self.say(news);
                 }
             }
+            self.has_begun |= self.announcer.is_ready();
         }
         for Turned { service, now } in effects.turned {
             self.metrics.announces(&self.options.node, &service, now.as_ref());
@@ -430,6 +448,7 @@ impl<'a> Session<'a> {
             self.refuse(NOT_YET.to_owned());
             return;
         }
+        self.held_back = None;
         if self.announcer.config() != Some(&config) {
             tracing::info!(pools = config.pools.len(), "the configuration is in use");
         }
@@ -540,7 +559,10 @@ impl<'a> Session<'a> {
                 status: "True".to_owned(),
                 reason: reason[..1].to_uppercase() + &reason[1..],
                 message: message.clone(),
-                last_transition_time: Time(Timestamp::now()),
+                // In whole seconds, because that is how it is read back, and it is compared with what is read.
+                last_transition_time: Time(
+                    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
+                ),
                 observed_generation: None,
             };
             self.tell_conflict(address, Some(condition));

@@ -48,9 +48,9 @@ impl Writer {
                     "spec": {"serviceName": service.name, "serviceNamespace": service.namespace},
                 });
                 match call::post(&self.client, &collection(&key), &object).await {
-                    // It is there already, and it is told how.
+                    // It is there already, perhaps without the labels by which it is known.
                     Err(failure) if failure.is(StatusCode::CONFLICT) => {
-                        call::get(&self.client, &path(&key)).await.map(|object| self.is(object))
+                        self.patch(&path(&key), &key, &json!({"metadata": {"labels": labels}})).await
                     }
                     answer => answer.map(|object| self.is(object)),
                 }

@@ -97,13 +97,14 @@ fn two_processes_do_not_share_a_folder() {
 fn what_only_a_speaker_does_is_not_ignored() {
     let folder = Folder::new("standalone-without-speaker");
     for (arguments, reason) in [
-        (["--proxy", "--memory"], "need --speaker"),
-        (["--bind-addresses", "--memory"], "need --speaker"),
-        (["--speaker", "--proxy-protocol"], "--proxy"),
-        (["--speaker", "--proxy-idle-timeout=0s"], "--proxy-idle-timeout"),
+        (&["--proxy", "--memory"][..], "need --speaker"),
+        (&["--bind-addresses", "--memory"][..], "need --speaker"),
+        (&["--speaker", "--proxy-protocol"][..], "--proxy"),
+        (&["--speaker", "--proxy-connections=5"][..], "--proxy"),
+        (&["--speaker", "--proxy", "--proxy-idle-timeout=0s"][..], "--proxy-idle-timeout"),
     ] {
         let data = folder.path();
-        let ended = crate::ferrolb(&[&["standalone", "--data-dir", &data][..], &arguments].concat(), "");
+        let ended = crate::ferrolb(&[&["standalone", "--data-dir", &data][..], arguments].concat(), "");
         assert_eq!(ended.code, 2, "{arguments:?}");
         assert!(ended.stderr.contains(reason), "{arguments:?}: {}", ended.stderr);
     }
