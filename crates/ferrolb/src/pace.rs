@@ -100,6 +100,11 @@ impl Pace {
         true
     }
 
+    /// Not before this time.
+    pub(crate) fn hold_back(&mut self, key: ServiceKey, until: Instant) {
+        self.held_back.push(Reverse((until, key)));
+    }
+
     /// Those that may be written again.
     pub(crate) fn due(&mut self, now: Instant) -> Vec<ServiceKey> {
         let mut due = Vec::new();

@@ -187,7 +187,13 @@ where
         loop {
             let begun = Instant::now();
             match self.watch().await? {
-                Ended::HistoryIsGone => return Ok(()),
+                Ended::HistoryIsGone => {
+                    if begun.elapsed() < LASTED {
+                        // A server that says so at once is not helped by being asked faster.
+                        tokio::time::sleep(delay(1, RETRY_MIN, RETRY_MAX)).await;
+                    }
+                    return Ok(());
+                }
                 Ended::Failed(failure) if failure.is(StatusCode::FORBIDDEN) => {
                     if !std::mem::replace(&mut self.is_only_listed, true) {
                         let what = &self.what;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use api::duration::GoDuration;
-use clap::{ArgAction, Args, ValueEnum};
+use clap::{ArgAction, Args, FromArgMatches, ValueEnum};
 
 use super::component::{self, Servers};
 use super::speaker_files::{self as files, EXCLUDED, MEMBERLIST};
@@ -107,7 +107,7 @@ pub(super) struct SpeakerArgs {
 }
 
 /// What FerroLB's speaker can be told beyond that of MetalLB, in a cluster and without one.
-#[derive(Debug, Args)]
+#[derive(Debug, PartialEq, Eq, Args)]
 pub(super) struct OwnArgs {
     /// The nodes whose speakers are alive, with commas between them, where there are no Pods to tell
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
@@ -153,6 +153,12 @@ enum Layout {
 }
 
 impl OwnArgs {
+    /// Whether nothing was said.
+    pub(super) fn are_unsaid(&self) -> bool {
+        let nothing = OwnArgs::augment_args(clap::Command::new("speaker")).get_matches_from(["speaker"]);
+        OwnArgs::from_arg_matches(&nothing).is_ok_and(|unsaid| unsaid == *self)
+    }
+
     /// What is the same for every speaker, in a cluster and without one.
     pub(super) fn options(&self, namespace: &str, node: &str) -> anyhow::Result<Options> {
         Ok(Options {

@@ -38,7 +38,7 @@ impl StandaloneArgs {
 
     fn of_speaker(&self) -> anyhow::Result<Option<SpeakerOptions>> {
         if !self.speaker {
-            anyhow::ensure!(!self.own.is_about_host(), "--bind-addresses and --proxy need --speaker");
+            anyhow::ensure!(self.own.are_unsaid(), "what is said to a speaker needs --speaker");
             return Ok(None);
         }
         let node = match self.node_name.as_str() {

@@ -1,6 +1,9 @@
 //! The loop: changes in, decisions made, differences out to the wire, to statuses and to events. It lasts as long as the
 //! speaker does.
 
+#[path = "conflicts.rs"]
+mod conflicts;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -11,8 +14,7 @@ use api::metallb::{
 };
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, OwnerReference, Time};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::{Api, Client};
 use plan::Config;
 use plan::announce::{self, Alive};
@@ -24,7 +26,7 @@ use super::announcer::{Announcer, News, Turned};
 use super::configuration::Configuration;
 use super::forward::{Endpoints, ServicePorts};
 use super::host::{Host, Taken};
-use super::metrics::{Metrics, told_of};
+use super::metrics::Metrics;
 use super::options::StatusLayout;
 use super::read::{self, NodeSeen, Seen, Slice};
 use super::statuses::{Object, Statuses};
@@ -32,9 +34,10 @@ use super::write::{Done, Writer};
 use super::{Options, Speaker, Wire, members};
 use crate::configuration_state::Verdict;
 use crate::events::{self, About, Recorder};
-use crate::layer2::{self, Change as WireChange, Claim, Links};
+use crate::layer2::{Change as WireChange, Claim, Links};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
+use conflicts::Conflicts;
 
 /// Writes of statuses on the way at once. Each needs a connection, and there are many speakers.
 const WRITES: usize = 4;
@@ -42,8 +45,10 @@ const WRITES: usize = 4;
 const CHANGES: usize = 1024;
 /// That a node announces is not said again sooner than this because another one said that it does.
 const SAY_AGAIN_AFTER: Duration = Duration::from_secs(5);
-/// A conflict of which nothing was heard for so long is over.
-const CALM_AFTER: Duration = Duration::from_secs(60);
+/// Two nodes that do not agree take away what the other says no more often than this.
+const CONTEST_AFTER: Duration = Duration::from_secs(5);
+/// What waits to be said until it is known what was said before.
+const UNSAID: usize = 50_000;
 /// Upstream's words for a configuration that is sound and cannot be used yet.
 const NOT_YET: &str = "general handler sync state error";
 
@@ -89,8 +94,9 @@ pub(super) struct Session<'a> {
     /// What was announced before a restart was looked for.
     has_begun: bool,
     said_again: HashMap<ServiceKey, Instant>,
-    /// Addresses that another station has, and when that was last heard.
-    conflicts: BTreeMap<IpAddr, Instant>,
+    conflicts: Conflicts,
+    /// When something that another node says of a Service was last taken away, because it is wrong.
+    contested: HashMap<ServiceKey, Instant>,
     /// Addresses of other nodes, whose speakers are fellows.
     fellows: BTreeSet<IpAddr>,
     node_addresses: BTreeMap<String, Vec<IpAddr>>,
@@ -132,7 +138,8 @@ impl<'a> Session<'a> {
             unsaid: Vec::new(),
             has_begun: false,
             said_again: HashMap::new(),
-            conflicts: BTreeMap::new(),
+            conflicts: Conflicts::default(),
+            contested: HashMap::new(),
             fellows: BTreeSet::new(),
             node_addresses: BTreeMap::new(),
             watches: JoinSet::new(),
@@ -147,7 +154,7 @@ impl<'a> Session<'a> {
         // What there is now is known from the start.
         links.mark_changed();
         loop {
-            let calm = self.conflicts.values().min().map(|at| *at + CALM_AFTER);
+            let calm = self.conflicts.deadline();
             let pace = self.pace.deadline(self.statuses.has_ready());
             let at_once = self.tries_again.then(Instant::now);
             let deadline = [pace, calm, at_once].into_iter().flatten().min();
@@ -169,7 +176,7 @@ impl<'a> Session<'a> {
                     let now = alive.borrow_and_update().clone();
                     self.take_alive(now);
                 }
-                Some(news) = news.recv() => self.heard(&news),
+                Some(news) = news.recv() => self.heard(news),
                 Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline), if deadline.is_some() => {}
             }
@@ -281,6 +288,7 @@ impl<'a> Session<'a> {
                 self.host.forget(&key);
                 self.announcer.forget(&key);
                 self.said_again.remove(&key);
+                self.contested.remove(&key);
                 self.statuses.look_at(&key);
             }
             Change::Complete => self.announcer.has_all_services(),
@@ -354,6 +362,7 @@ impl<'a> Session<'a> {
             self.configuration.note(true);
             if self.configuration.nodes.is_complete() {
                 self.announcer.set_nodes(self.configuration.nodes());
+                self.look_at_what_others_say();
             }
         }
         if is_end && !self.configuration.knows_own_node() {
@@ -367,11 +376,15 @@ impl<'a> Session<'a> {
     fn take_alive(&mut self, alive: Option<Alive>) {
         if let Some(alive) = alive {
             self.announcer.set_alive(alive);
-            // Nobody may be left to see to the objects of a node that is gone.
-            let of_others: Vec<ServiceKey> =
-                self.statuses.of_others().map(|object| object.service.clone()).collect();
-            of_others.iter().for_each(|service| self.statuses.look_at(service));
+            self.look_at_what_others_say();
         }
+    }
+
+    /// Nobody may be left to see to the objects of a node that is gone.
+    fn look_at_what_others_say(&mut self) {
+        let of_others: Vec<ServiceKey> =
+            self.statuses.of_others().map(|object| object.service.clone()).collect();
+        of_others.iter().for_each(|service| self.statuses.look_at(service));
     }
 
     fn take_links(&mut self, links: &Links) {
@@ -382,7 +395,7 @@ impl<'a> Session<'a> {
 
     /// Looks at everything once: decides, tells, and begins to write.
     fn turn(&mut self) -> Taken {
-        self.calm_down(Instant::now());
+        self.see_to_conflicts(Instant::now());
         if let Some(read) = self.configuration.read() {
             self.configure(read);
         } else if let Some(config) = self.held_back.take() {
@@ -401,6 +414,7 @@ impl<'a> Session<'a> {
         let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
         self.unsaid.extend(effects.news);
+        self.unsaid.truncate(UNSAID);
         if self.statuses.is_complete() {
             for news in std::mem::take(&mut self.unsaid) {
                 // After a restart it is no news to anybody that this node announces.
@@ -485,6 +499,17 @@ impl<'a> Session<'a> {
             let Some((service, step)) = self.statuses.next(|object| is_left_behind(announcer, object)) else {
                 break;
             };
+            if self.statuses.is_contest(&service, &step) {
+                let last = self.contested.insert(service.clone(), now);
+                let again_at = last.map(|last| last + CONTEST_AFTER).filter(|at| *at > now);
+                if let (Some(again_at), Some(last)) = (again_at, last) {
+                    self.contested.insert(service.clone(), last);
+                    self.statuses.ended(&service);
+                    self.statuses.put_off(&service);
+                    self.pace.hold_back(service, again_at);
+                    continue;
+                }
+            }
             self.pace.begun();
             let uid = announcer.uid_of(&service);
             let write = self.writer.clone().take(service.clone(), uid, step);
@@ -498,8 +523,10 @@ impl<'a> Session<'a> {
             (error.id(), (Done::Unknown, Outcome::ServiceTrouble))
         });
         let Some(service) = self.about.remove(&id) else { return };
-        self.statuses.ended(&service);
+        let is_current = self.statuses.ended(&service);
         match done {
+            // What was told of its end later than it was written is right.
+            Done::Is(_) if !is_current => {}
             Done::Is(object) => self.statuses.observe(*object),
             Done::Gone(key) => self.statuses.forget(&key),
             Done::Unknown => {}
@@ -529,47 +556,6 @@ impl<'a> Session<'a> {
             reason,
             message: news.message,
         });
-    }
-
-    /// After a while in which nothing more was heard of a conflict it is over.
-    fn calm_down(&mut self, now: Instant) {
-        let is_over = |at: &Instant| now.duration_since(*at) >= CALM_AFTER;
-        let over: Vec<IpAddr> =
-            self.conflicts.iter().filter(|(_, at)| is_over(at)).map(|(address, _)| *address).collect();
-        for address in over {
-            self.conflicts.remove(&address);
-            self.tell_conflict(address, None);
-        }
-    }
-
-    fn tell_conflict(&mut self, address: IpAddr, condition: Option<Condition>) {
-        self.statuses.set_conflict(address, condition);
-        for service in self.announcer.services_of(address) {
-            self.statuses.want(service.clone(), self.announcer.doing(service));
-        }
-    }
-
-    /// Something that happened on the wire.
-    fn heard(&mut self, news: &layer2::News) {
-        let Some((address, reason, message)) = told_of(news, &self.options.node) else { return };
-        tracing::warn!("{message}");
-        if self.conflicts.insert(address, Instant::now()).is_none() {
-            let condition = Condition {
-                type_: "AddressConflict".to_owned(),
-                status: "True".to_owned(),
-                reason: reason[..1].to_uppercase() + &reason[1..],
-                message: message.clone(),
-                // In whole seconds, because that is how it is read back, and it is compared with what is read.
-                last_transition_time: Time(
-                    Timestamp::from_second(Timestamp::now().as_second()).unwrap_or_default(),
-                ),
-                observed_generation: None,
-            };
-            self.tell_conflict(address, Some(condition));
-        }
-        for seen in self.announcer.about(address) {
-            self.say(News { seen, is_warning: true, reason, message: message.clone() });
-        }
     }
 }
 

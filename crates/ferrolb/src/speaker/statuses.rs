@@ -70,6 +70,8 @@ pub(super) struct Statuses {
     /// To be looked at.
     ready: BTreeSet<ServiceKey>,
     in_flight: HashSet<ServiceKey>,
+    /// Of those, the ones an object of which went meanwhile.
+    gone_in_flight: HashSet<ServiceKey>,
     is_complete: bool,
 }
 
@@ -115,6 +117,7 @@ impl Statuses {
             conflicts: BTreeMap::new(),
             ready: BTreeSet::new(),
             in_flight: HashSet::new(),
+            gone_in_flight: HashSet::new(),
             is_complete: false,
         }
     }
@@ -145,6 +148,9 @@ impl Statuses {
             if of_service.is_empty() {
                 self.objects.remove(&service);
             }
+        }
+        if self.in_flight.contains(&service) {
+            self.gone_in_flight.insert(service.clone());
         }
         self.ready.insert(service);
     }
@@ -203,8 +209,21 @@ impl Statuses {
         self.ready.remove(service);
     }
 
-    pub(super) fn ended(&mut self, service: &ServiceKey) {
+    /// Whether nothing was told meanwhile that the answer does not know of.
+    pub(super) fn ended(&mut self, service: &ServiceKey) -> bool {
         self.in_flight.remove(service);
+        !self.gone_in_flight.remove(service)
+    }
+
+    /// Whether this step takes away what another node says while this one says otherwise.
+    pub(super) fn is_contest(&self, service: &ServiceKey, step: &Step) -> bool {
+        let of_another = |key: &Key| self.of(service).any(|it| it.key == *key && it.announcer() != self.node);
+        match step {
+            Step::Delete { key } | Step::Clear { key } => {
+                self.wanted.contains_key(service) && of_another(key)
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn has_ready(&self) -> bool {

@@ -209,3 +209,19 @@ fn an_older_answer_does_not_undo_a_newer_one() {
     server.statuses.observe(Object::read(old, StatusLayout::Metallb).unwrap());
     assert_eq!(server.settle(false), [""; 0]);
 }
+
+#[test]
+fn what_another_node_says_is_contested_only_by_whoever_announces() {
+    let mut server = Server::new(StatusLayout::Metallb, "node-a");
+    server.by_another("l2-x", "node-b");
+    let (service, step) = server.statuses.next(|_| true).unwrap();
+    assert!(!server.statuses.is_contest(&service, &step), "it was left behind");
+    server.statuses.ended(&service);
+    server.statuses.want(service.clone(), Some(&doing(&[])));
+    let (_, step) = server.statuses.next(|_| true).unwrap();
+    assert!(matches!(step, Step::Delete { .. }) && server.statuses.is_contest(&service, &step));
+    server.take(step);
+    assert!(!server.statuses.ended(&service), "an object went while the step was taken");
+    let (_, step) = server.statuses.next(|_| true).unwrap();
+    assert!(matches!(step, Step::Create { .. }) && !server.statuses.is_contest(&service, &step));
+}

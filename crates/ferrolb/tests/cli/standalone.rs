@@ -97,8 +97,9 @@ fn two_processes_do_not_share_a_folder() {
 fn what_only_a_speaker_does_is_not_ignored() {
     let folder = Folder::new("standalone-without-speaker");
     for (arguments, reason) in [
-        (&["--proxy", "--memory"][..], "need --speaker"),
-        (&["--bind-addresses", "--memory"][..], "need --speaker"),
+        (&["--proxy", "--memory"][..], "needs --speaker"),
+        (&["--bind-addresses", "--memory"][..], "needs --speaker"),
+        (&["--status-layout=service", "--memory"][..], "needs --speaker"),
         (&["--speaker", "--proxy-protocol"][..], "--proxy"),
         (&["--speaker", "--proxy-connections=5"][..], "--proxy"),
         (&["--speaker", "--proxy", "--proxy-idle-timeout=0s"][..], "--proxy-idle-timeout"),

@@ -330,8 +330,10 @@ async fn an_outage_of_the_server_takes_nothing_from_the_wire() {
 async fn a_conflict_on_the_wire_is_said_to_the_owner_of_the_service() {
     let cluster = cluster(&["node-a"]).await;
     cluster.served("web", &["192.0.2.7"], "node-a").await;
-    let speaker = cluster.speaker("node-a");
-    cluster.answers(&speaker, &["192.0.2.7"]).await;
+    let faults = Arc::new(Faults::default());
+    let client = faults::client(&cluster.router, &faults);
+    let speaker = cluster.speaker_with(&client, Options::new(NAMESPACE, "node-a"));
+    cluster.is_said_to_announce("node-a", "web").await;
     let address: IpAddr = "192.0.2.7".parse().unwrap();
     let station = MacAddress([2, 0, 0, 0, 0, 9]);
     let interface = "eth0".to_owned();
@@ -345,4 +347,15 @@ async fn a_conflict_on_the_wire_is_said_to_the_owner_of_the_service() {
         if is_it { Ok(()) } else { Err(list["items"].to_string()) }
     })
     .await;
+    cluster.hold("web", &["192.0.2.7", "192.0.2.8"]).await;
+    cluster.answers(&speaker, &["192.0.2.7", "192.0.2.8"]).await;
+    wait("the status has both addresses", async || {
+        let list = cluster.get(&of_metallb("servicel2statuses")).await;
+        let ips = list["items"][0]["status"]["ips"].clone();
+        if ips == json!(["192.0.2.7", "192.0.2.8"]) { Ok(()) } else { Err(list["items"].to_string()) }
+    })
+    .await;
+    let written = faults.written.lock().unwrap();
+    let statuses = written.iter().filter(|it| it.contains("servicel2statuses")).count();
+    assert_eq!(statuses, 4, "made, filled, a conflict, an address: {written:#?}");
 }
