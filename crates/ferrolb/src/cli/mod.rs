@@ -70,7 +70,7 @@ enum Command {
     #[command(after_help = "Examples:\n  \
         ferrolb plan -f cluster.yaml\n  \
         ferrolb plan -f cluster.yaml -o json | jq '.assignments[] | select(.ips == [])'\n  \
-        kubectl get ipaddresspools,communities,services,namespaces -A -o yaml | ferrolb plan -f -\n  \
+        kubectl get ipaddresspools,communities,l2advertisements,services,endpointslices,nodes,namespaces -A -o yaml | ferrolb plan -f -\n  \
         ferrolb plan --live -f changes.yaml           what these changes would do to the cluster of KUBECONFIG\n  \
         ferrolb plan --live --delete-from old.yaml    what it would do to delete these\n\n\
         Services that have a status hold the addresses it names; the others are served in document order.\n\
