@@ -90,7 +90,7 @@ async fn measure(binary: &Path, folder: &Path) -> anyhow::Result<()> {
     world.assigned(&wire).await?;
     world.served_again(&wire).await?;
     idle(&speaker).await?;
-    world.grow(2_000, 10_000, &wire).await?;
+    world.grow(1_000 + SINGLES, 10_000, &wire).await?;
     let large = speaker.resident_megabytes()?;
     println!("{}", json!({"bench": "speaker/10000/rss", "megabytes": round(large), "limit_megabytes": 40.0}));
     drop(speaker);

@@ -72,9 +72,14 @@ pub(crate) fn packet_drops(socket: &Socket) -> io::Result<u32> {
     if result == 0 { Ok(statistics.tp_drops) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Gives back the memory of the program's code and constants, which comes from its file again where it is needed. Most of it
-/// was of use at the start alone.
-pub(crate) fn forget_code() -> io::Result<()> {
+/// Gives back memory: what the allocator keeps although nobody uses it, and the program's code and constants, which come from
+/// its file again where they are needed. Most of them are of use at the start alone.
+pub(crate) fn forget() -> io::Result<()> {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: it may be called at any time, from any thread.
+    unsafe {
+        libc::malloc_trim(0);
+    }
     let program = std::env::current_exe()?;
     for line in std::fs::read_to_string("/proc/self/maps")?.lines() {
         let fields: Vec<&str> = line.split_whitespace().collect();
@@ -109,8 +114,8 @@ pub(crate) fn enter_new_network() -> io::Result<()> {
 mod tests {
     #[test]
     fn what_is_forgotten_comes_again() {
-        super::forget_code().unwrap();
+        super::forget().unwrap();
         assert_eq!("still here".len(), 10);
-        super::forget_code().unwrap();
+        super::forget().unwrap();
     }
 }

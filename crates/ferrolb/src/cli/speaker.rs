@@ -19,8 +19,8 @@ use crate::serving::{TlsOptions, metrics};
 use crate::speaker::{Members, OnHost, Options, Speaker, StatusLayout};
 use crate::sys;
 
-/// There is one on every node: what only the start needs is not kept for longer.
-const START_IS_OVER: Duration = Duration::from_secs(5);
+/// There is one on every node: what only the start or a rush needs is not kept for longer.
+const FORGET_EVERY: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(super) struct SpeakerArgs {
@@ -339,9 +339,11 @@ async fn serve(
     let client = component::client(args.kubeconfig.as_deref(), "speaker").await?;
     let speaker = Speaker::new(client.clone(), options, Box::new(layer2::start(wire)?));
     tokio::spawn(async {
-        tokio::time::sleep(START_IS_OVER).await;
-        if let Err(error) = sys::forget_code() {
-            tracing::debug!(%error, "what only the start needed stays in memory");
+        loop {
+            tokio::time::sleep(FORGET_EVERY).await;
+            if let Err(error) = sys::forget() {
+                tracing::debug!(%error, "what is not needed any more stays in memory");
+            }
         }
     });
     let mut servers = Servers::new();
