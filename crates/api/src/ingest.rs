@@ -21,6 +21,15 @@ pub fn node(node: &v1::Node) -> Node {
     }
 }
 
+/// On an EndpointSlice: the name of its Service, which is in the same namespace.
+pub const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
+
+/// Nothing if it is of no Service.
+pub fn service_name(slice: &discovery::EndpointSlice) -> Option<&str> {
+    let name = slice.metadata.labels.as_ref()?.get(SERVICE_NAME_LABEL)?;
+    Some(name.as_str()).filter(|name| !name.is_empty())
+}
+
 /// What one EndpointSlice adds to where its Service can be served.
 pub fn serving(slice: &discovery::EndpointSlice) -> Serving {
     // The terminating condition is not looked at: what still serves can be sent to.

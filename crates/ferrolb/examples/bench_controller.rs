@@ -3,9 +3,12 @@
 //!
 //! Usage: `bench_controller FERROLB [KUBECONFIG]`. Without a kubeconfig an embedded API server is started.
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
@@ -14,6 +17,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use process::Process;
 use serde_json::{Value, json};
 
 const SERVICES: usize = 10_000;
@@ -21,37 +25,6 @@ const CLIENTS: usize = 8;
 const SINGLES: usize = 200;
 const NAMESPACE: &str = "metallb-system";
 const PATH: &str = "/api/v1/namespaces/default/services";
-
-/// A process that ends with the bench.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    fn start(command: &mut Command) -> anyhow::Result<Process> {
-        Ok(Process(command.stdin(Stdio::null()).spawn()?))
-    }
-
-    fn resident_megabytes(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        let kilobytes: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
-        Ok(kilobytes / 1024.0)
-    }
-
-    fn processor_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let rest = stat.rsplit(')').next().context("fields")?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(ticks / 100.0)
-    }
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

@@ -3,10 +3,13 @@
 //!
 //! Usage, as root, in a network namespace of its own: `unshare --net bench_speaker FERROLB`.
 
+#[path = "support/process.rs"]
+mod process;
+
 use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
@@ -16,6 +19,7 @@ use http_body_util::BodyExt;
 use kube::client::Body;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use process::Process;
 use protocol::l2::ethernet::TYPE_ARP;
 use serde_json::{Value, json};
 
@@ -30,33 +34,6 @@ const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
 /// How long nothing happens, to see what that costs.
 const IDLE: Duration = Duration::from_secs(20);
 const DEADLINE: Duration = Duration::from_secs(120);
-
-/// A process that ends with the bench.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-impl Process {
-    fn resident_megabytes(&self) -> anyhow::Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).context("VmRSS")?;
-        let kilobytes: f64 = line.split_whitespace().nth(1).context("a number")?.parse()?;
-        Ok(kilobytes / 1024.0)
-    }
-
-    fn processor_seconds(&self) -> anyhow::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
-        let rest = stat.rsplit(')').next().context("fields")?;
-        let fields: Vec<&str> = rest.split_whitespace().collect();
-        let ticks: f64 = fields[11].parse::<f64>()? + fields[12].parse::<f64>()?;
-        Ok(ticks / 100.0)
-    }
-}
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -108,7 +85,7 @@ fn start_server(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
     let mut command = Command::new(binary);
     command.args(["standalone", "--memory", "--bind", "127.0.0.1:0", "--namespace", NAMESPACE]);
     command.args(["--service-cluster-ip-range", "10.96.0.0/12", "--data-dir"]);
-    let mut server = Process(command.arg(folder).stdin(Stdio::null()).stderr(Stdio::piped()).spawn()?);
+    let mut server = Process::start(command.arg(folder).stderr(Stdio::piped()))?;
     let mut lines = BufReader::new(server.0.stderr.take().context("a pipe")?).lines();
     let is_up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Services get addresses now"));
     ensure!(is_up, "the server has ended");
@@ -123,7 +100,7 @@ fn start_speaker(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
     command.args(["speaker", "--namespace", NAMESPACE, "--node-name", NODE, "--port=0", "--log-level=warn"]);
     command.args(["--health-probe-port=0", "--kubeconfig"]).arg(folder.join("admin.kubeconfig"));
     command.arg("--exclude-interfaces-file").arg(excluded);
-    Ok(Process(command.stdin(Stdio::null()).spawn()?))
+    Process::start(&mut command)
 }
 
 async fn idle(speaker: &Process) -> anyhow::Result<()> {

@@ -36,6 +36,15 @@ pub(crate) enum Verdict {
     Refused(String),
 }
 
+/// Says it to whoever keeps the object true, if it is something else than before.
+pub(crate) fn tell(verdicts: &watch::Sender<Option<Verdict>>, verdict: Verdict) {
+    verdicts.send_if_modified(|told| {
+        let is_new = told.as_ref() != Some(&verdict);
+        *told = Some(verdict);
+        is_new
+    });
+}
+
 const CONFIGURATION_ERROR: &str = "ConfigurationError";
 /// What a condition holds at most.
 const MESSAGE_CHARACTERS: usize = 32_768;

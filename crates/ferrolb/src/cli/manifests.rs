@@ -272,9 +272,6 @@ const KUBERNETES_KINDS: [(&str, &str); 6] = [
     ("discovery.k8s.io/v1", "EndpointSlice"),
 ];
 
-/// On an EndpointSlice: the name of its Service.
-const SERVICE_NAME_LABEL: &str = "kubernetes.io/service-name";
-
 impl Manifests {
     /// Where each Service can be served, by all its EndpointSlices together.
     pub(super) fn serving(&self) -> HashMap<ServiceKey, Serving> {
@@ -289,11 +286,9 @@ impl Manifests {
     fn keep_slice(&mut self, slice: &EndpointSlice) {
         let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
         let metadata = &slice.metadata;
-        let Some(name) = metadata.labels.as_ref().and_then(|labels| labels.get(SERVICE_NAME_LABEL)) else {
-            return;
-        };
+        let Some(name) = ingest::service_name(slice) else { return };
         let namespace = filled(&metadata.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        let service = ServiceKey { namespace: namespace.clone(), name: name.clone() };
+        let service = ServiceKey { namespace: namespace.clone(), name: name.to_owned() };
         let id = (namespace, filled(&metadata.name).unwrap_or_else(|| format!("#{}", self.count)));
         self.slices.insert(id, (service, ingest::serving(slice)));
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use crate::backoff::sleep_until;
 use crate::call::{self, Failure};
 
 /// Between two writes of one pool, also when the first has failed.
@@ -67,12 +68,6 @@ pub(super) async fn run(
                 }
             }
         }
-    }
-}
-
-async fn sleep_until(at: Option<Instant>) {
-    if let Some(at) = at {
-        tokio::time::sleep_until(at).await;
     }
 }
 

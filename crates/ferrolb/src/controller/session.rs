@@ -24,7 +24,8 @@ use super::pool_status::{self, PoolNews};
 use super::reservations::{self, Reservations};
 use super::service::{Seen, Whole};
 use super::{Controller, write};
-use crate::configuration_state::Verdict;
+use crate::backoff::sleep_until;
+use crate::configuration_state::{self, Verdict};
 use crate::events::{About, News, Recorder};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
@@ -253,7 +254,7 @@ impl<'a> Session<'a> {
                 }
                 let first = problems.first().map(ToString::to_string).unwrap_or_default();
                 self.metrics.of_component.configuration_is_stale(true);
-                self.tell_verdict(Verdict::Refused(first));
+                configuration_state::tell(self.verdict, Verdict::Refused(first));
                 let last_good = self.last_good.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 if let Some(pools) = last_good.filter(|_| !self.configuration.is_in_use()) {
                     self.configuration.go_on_with(pools.clone());
@@ -262,7 +263,7 @@ impl<'a> Session<'a> {
             }
             Read::Same => {
                 self.metrics.of_component.configuration_is_stale(false);
-                self.tell_verdict(Verdict::Reconciled);
+                configuration_state::tell(self.verdict, Verdict::Reconciled);
             }
             Read::New(pools) => {
                 tracing::info!(pools = pools.len(), "the configuration is in use");
@@ -270,19 +271,11 @@ impl<'a> Session<'a> {
                 self.ledger.set_pools(pools);
                 self.metrics.of_component.configuration_is_loaded();
                 self.metrics.of_component.configuration_is_stale(false);
-                self.tell_verdict(Verdict::Reconciled);
+                configuration_state::tell(self.verdict, Verdict::Reconciled);
             }
         }
         // Also with a configuration that is refused: the webhooks of this process let the better one in.
         self.is_ready.send_replace(true);
-    }
-
-    fn tell_verdict(&self, verdict: Verdict) {
-        self.verdict.send_if_modified(|told| {
-            let is_new = told.as_ref() != Some(&verdict);
-            *told = Some(verdict);
-            is_new
-        });
     }
 
     fn ended(&mut self, ended: Result<(Id, (Written, Outcome)), JoinError>) {
@@ -321,11 +314,5 @@ impl<'a> Session<'a> {
             let reason = event.reason.to_owned();
             self.recorder.record(News { about, is_warning, reason, message: event.message });
         }
-    }
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    if let Some(deadline) = deadline {
-        tokio::time::sleep_until(deadline.into()).await;
     }
 }

@@ -117,7 +117,7 @@ impl Selecting {
                     "namespace": namespace,
                     "name": format!("{name}-{}", family.to_lowercase()),
                     "labels": {
-                        "kubernetes.io/service-name": name,
+                        (api::ingest::SERVICE_NAME_LABEL): name,
                         "endpointslice.kubernetes.io/managed-by": MANAGER,
                     },
                     "ownerReferences": [

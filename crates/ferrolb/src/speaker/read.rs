@@ -8,9 +8,6 @@ use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use plan::snapshot::{Node, Service, ServiceKey, ServiceType, Serving};
 
-/// The label that ties an EndpointSlice to its Service.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
-
 /// A Service, and what an event about it says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
@@ -59,10 +56,9 @@ pub(super) fn service(object: &v1::Service) -> Option<Seen> {
 }
 
 pub(super) fn slice(object: &discovery::EndpointSlice) -> Option<Slice> {
-    let metadata = &object.metadata;
-    let name = metadata.labels.as_ref()?.get(SERVICE_NAME).filter(|name| !name.is_empty())?;
-    let namespace = metadata.namespace.clone().unwrap_or_default();
-    Some(Slice { service: ServiceKey { namespace, name: name.clone() }, serving: ingest::serving(object) })
+    let name = ingest::service_name(object)?.to_owned();
+    let namespace = object.metadata.namespace.clone().unwrap_or_default();
+    Some(Slice { service: ServiceKey { namespace, name }, serving: ingest::serving(object) })
 }
 
 /// A resource of the configuration without what the parser does not read.

@@ -32,7 +32,8 @@ use super::read::{self, NodeSeen, Seen, Slice};
 use super::statuses::{Object, Statuses};
 use super::write::{Done, Writer};
 use super::{Options, Speaker, Wire, members};
-use crate::configuration_state::Verdict;
+use crate::backoff::sleep_until;
+use crate::configuration_state::{self, Verdict};
 use crate::events::{self, About, Recorder};
 use crate::layer2::{Change as WireChange, Claim, Links};
 use crate::pace::{Outcome, Pace};
@@ -469,20 +470,12 @@ impl<'a> Session<'a> {
         self.announcer.set_config(config);
         self.metrics.of_component.configuration_is_loaded();
         self.metrics.of_component.configuration_is_stale(false);
-        self.tell_verdict(Verdict::Reconciled);
+        configuration_state::tell(self.verdict, Verdict::Reconciled);
     }
 
     fn refuse(&self, error: String) {
         self.metrics.of_component.configuration_is_stale(true);
-        self.tell_verdict(Verdict::Refused(error));
-    }
-
-    fn tell_verdict(&self, verdict: Verdict) {
-        self.verdict.send_if_modified(|told| {
-            let is_new = told.as_ref() != Some(&verdict);
-            *told = Some(verdict);
-            is_new
-        });
+        configuration_state::tell(self.verdict, Verdict::Refused(error));
     }
 
     /// Begins as many steps as may be under way.
@@ -568,10 +561,4 @@ fn is_left_behind(announcer: &Announcer, object: &Object) -> bool {
 
 fn labels<K: kube::Resource>(object: &K) -> Option<BTreeMap<String, String>> {
     object.meta().labels.clone()
-}
-
-async fn sleep_until(deadline: Option<Instant>) {
-    if let Some(deadline) = deadline {
-        tokio::time::sleep_until(deadline.into()).await;
-    }
 }

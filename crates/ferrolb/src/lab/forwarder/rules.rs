@@ -93,8 +93,7 @@ impl Frontend {
 
 impl Slice {
     pub(super) fn read(slice: &EndpointSlice) -> Option<Slice> {
-        let labels = slice.metadata.labels.as_ref()?;
-        let service = labels.get("kubernetes.io/service-name")?.clone();
+        let service = api::ingest::service_name(slice)?.to_owned();
         let ports = slice.ports.iter().flatten().filter_map(|port| {
             Some(Port {
                 name: port.name.clone().unwrap_or_default(),
