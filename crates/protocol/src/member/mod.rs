@@ -37,7 +37,7 @@ use std::time::Duration;
 pub use machine::Members;
 pub use record::{Record, Standing};
 pub use seal::Key;
-pub use table::{Counters, Member, Own, State, Watching};
+pub use table::{Counters, Dropped, Member, Own, State, Watching};
 
 /// The name of a node.
 pub type Name = Arc<str>;
@@ -117,6 +117,8 @@ pub enum Output {
 pub enum Event {
     /// A node that was up is down. What was prepared for this case is to be done now; [`State::candidates`] no longer has it.
     Down { name: Name, verdict: Verdict },
+    /// A candidate says that it leaves. What was prepared for its failure can be done now; it answers until then.
+    Leaving { name: Name },
     /// Who is a candidate has changed, in whatever way.
     Candidates,
     /// This node was taken for dead, or took others for dead, while all of them went on: whatever this node answers for may
