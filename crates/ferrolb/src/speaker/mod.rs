@@ -18,6 +18,7 @@ mod options;
 mod read;
 mod session;
 mod statuses;
+mod succession;
 mod write;
 
 use std::sync::Arc;
@@ -31,6 +32,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use metrics::Metrics;
 pub use options::{Members, OnHost, Options, StatusLayout};
+pub use succession::Plan;
 
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
