@@ -71,6 +71,13 @@ pub enum Change {
     Announce { address: IpAddr, interfaces: Interfaces, claim: Claim },
     /// Nothing is sent.
     Withdraw { address: IpAddr },
+    /// The address is another node's from now on: it is answered for until its claim is heard, for so long at most, and
+    /// is withdrawn then. [`News::Yielded`] tells, also if it was not announced at all. Nothing is sent unasked.
+    Yield { address: IpAddr, within: Duration },
+    /// Everything that is announced is announced anew: others may have answered for it, out of hearing of this node.
+    Again,
+    /// The same for some addresses.
+    AnnounceAgain { addresses: BTreeSet<IpAddr> },
     /// Who the other speakers are, in place of what was said before. Against them no address is defended: the election
     /// decides.
     Fellows { stations: BTreeSet<MacAddress>, addresses: BTreeSet<IpAddr> },
@@ -88,8 +95,15 @@ pub enum Claim {
 /// What happened on the wire.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum News {
-    /// Another station says that the address is its own. Told again while it goes on, every ten seconds at most.
-    Conflict { address: IpAddr, interface: String, station: MacAddress, fellow: bool },
+    /// Another station says that the address is its own. Told again while it goes on, every ten seconds at most. Of a
+    /// fellow that was found by its node's address, that address.
+    Conflict {
+        address: IpAddr,
+        interface: String,
+        station: MacAddress,
+        fellow: bool,
+        fellow_address: Option<IpAddr>,
+    },
     /// Another station asked whether the address is free, and was told that it is not.
     Wanted { address: IpAddr, interface: String, station: MacAddress },
     /// Asked for before the claim, the address turned out to be taken. It is tried again later.
@@ -98,6 +112,8 @@ pub enum News {
     Claimed { address: IpAddr },
     /// There are more addresses than can be announced.
     TooMany { address: IpAddr },
+    /// It was to be yielded and is not answered for any more. Whether another station was heard to claim it.
+    Yielded { address: IpAddr, heard: bool },
 }
 
 /// Starts the thread. It ends with the handle.

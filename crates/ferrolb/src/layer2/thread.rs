@@ -225,6 +225,14 @@ impl Thread {
                 Input::Announce { address, interfaces, probe, counters: counters.unwrap_or_default() }
             }
             Change::Withdraw { address } => Input::Withdraw(address),
+            Change::Yield { address, within } => Input::Yield { address, until: now + within },
+            Change::Again => Input::Again,
+            Change::AnnounceAgain { addresses } => {
+                for address in addresses {
+                    self.responder.handle(Input::AnnounceAgain(address), now);
+                }
+                return;
+            }
             Change::Fellows { stations, addresses } => {
                 let stations = self.fellows.set(stations, addresses, &mut self.route);
                 return self.responder.handle(Input::Fellows(stations), now);
@@ -247,9 +255,7 @@ impl Thread {
 
     /// Does what the machine wants done. What is announced is heard of before anybody is told that it is.
     fn flush(&mut self) {
-        if std::mem::take(&mut self.addresses_changed) {
-            self.ports.listen_for(&self.responder.addresses().collect::<Vec<_>>());
-        }
+        self.follow_addresses();
         while let Some(output) = self.responder.poll() {
             match output {
                 Output::Send { interface, frame } => {
@@ -260,8 +266,19 @@ impl Thread {
                 }
                 Output::Join { interface, group } => self.ports.join(interface, group),
                 Output::Leave { interface, group } => self.ports.leave(interface, group),
-                Output::Event(event) => self.tell(&event),
+                Output::Event(event) => {
+                    // The machine has withdrawn it by itself.
+                    self.addresses_changed |= matches!(event, Event::Yielded { .. });
+                    self.tell(&event);
+                }
             }
+        }
+        self.follow_addresses();
+    }
+
+    fn follow_addresses(&mut self) {
+        if std::mem::take(&mut self.addresses_changed) {
+            self.ports.listen_for(&self.responder.addresses().collect::<Vec<_>>());
         }
     }
 
@@ -281,7 +298,8 @@ impl Thread {
             Event::Conflict { address, interface, station, fellow } => {
                 let interface = name(interface);
                 let fellow = fellow || self.is_fellow_after_all(station);
-                News::Conflict { address, interface, station, fellow }
+                let fellow_address = self.fellows.address_of(station);
+                News::Conflict { address, interface, station, fellow, fellow_address }
             }
             Event::Wanted { address, interface, station } => {
                 News::Wanted { address, interface: name(interface), station }
@@ -291,6 +309,7 @@ impl Thread {
             }
             Event::Claimed { address } => News::Claimed { address },
             Event::TooMany { address } => News::TooMany { address },
+            Event::Yielded { address, heard } => News::Yielded { address, heard },
         }
     }
 }

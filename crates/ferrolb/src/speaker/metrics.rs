@@ -165,7 +165,7 @@ impl OnTheWire {
 /// What is said to the owners of Services about something that happened on the wire: the address, a reason, a message.
 pub(super) fn told_of(news: &News, node: &str) -> Option<(IpAddr, &'static str, String)> {
     Some(match news {
-        News::Conflict { address, interface, station, fellow } => {
+        News::Conflict { address, interface, station, fellow, .. } => {
             let who = if *fellow { "the speaker of another node" } else { "a station that is no speaker" };
             let message = format!(
                 "{who} with MAC address {station} also answers for {address} on interface {interface:?} of node {node:?}"
@@ -183,6 +183,6 @@ pub(super) fn told_of(news: &News, node: &str) -> Option<(IpAddr, &'static str, 
             let message = format!("{address} is not announced from node {node:?}, which announces too many");
             (*address, "announceFailed", message)
         }
-        News::Wanted { .. } | News::Claimed { .. } => return None,
+        News::Wanted { .. } | News::Claimed { .. } | News::Yielded { .. } => return None,
     })
 }

@@ -61,10 +61,10 @@ impl Wire for Handle {
                 Change::Announce { address, interfaces, .. } => {
                     answered.insert(address, interfaces);
                 }
-                Change::Withdraw { address } => {
+                Change::Withdraw { address } | Change::Yield { address, .. } => {
                     assert!(answered.remove(&address).is_some(), "{address} was not announced");
                 }
-                Change::Fellows { .. } => {}
+                Change::Fellows { .. } | Change::Again | Change::AnnounceAgain { .. } => {}
             }
         }
     }

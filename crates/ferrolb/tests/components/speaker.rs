@@ -337,7 +337,10 @@ async fn a_conflict_on_the_wire_is_said_to_the_owner_of_the_service() {
     let address: IpAddr = "192.0.2.7".parse().unwrap();
     let station = MacAddress([2, 0, 0, 0, 0, 9]);
     let interface = "eth0".to_owned();
-    speaker.wire.happens(News::Conflict { address, interface, station, fellow: false }).await;
+    speaker
+        .wire
+        .happens(News::Conflict { address, interface, station, fellow: false, fellow_address: None })
+        .await;
     let message = r#"a station that is no speaker with MAC address 02:00:00:00:00:09 also answers for 192.0.2.7 on interface "eth0" of node "node-a""#;
     cluster.has_event("web", "addressConflict", message).await;
     wait("the status has a condition", async || {

@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -6,7 +7,7 @@ use protocol::l2::arp::{Operation, Packet};
 use tokio::sync::mpsc::Receiver;
 
 use super::net::{Switch, eventually, is_possible, wire_of};
-use super::{announce, apply};
+use super::{announce, apply, withdraw};
 use crate::layer2::wire::Wire;
 use crate::layer2::{Change, News};
 
@@ -80,7 +81,10 @@ fn a_stranger_is_told_of_and_loses_the_neighbours_again() {
     wire_of(&stranger, "eth0").send(claim.frame(MacAddress::BROADCAST).bytes()).unwrap();
     let heard = hear(&mut news, "the conflict", |it| matches!(it, News::Conflict { .. }));
     let address = "192.0.2.7".parse().unwrap();
-    assert_eq!(heard, News::Conflict { address, interface: "eth0".into(), station: theirs, fellow: false });
+    let interface = "eth0".into();
+    let expected =
+        News::Conflict { address, interface, station: theirs, fellow: false, fellow_address: None };
+    assert_eq!(heard, expected);
     eventually("it is ours again", || client.neighbour("192.0.2.7") == Some(ours));
     assert_eq!(layer2.counters().of(address).conflicts(), 1);
 }
@@ -105,7 +109,9 @@ fn a_fellow_is_known_by_the_address_of_its_node_and_not_fought() {
     let theirs = two.station("eth0");
     let heard = hear(&mut news, "the fellow", |it| matches!(it, News::Conflict { .. }));
     let address = "192.0.2.7".parse().unwrap();
-    assert_eq!(heard, News::Conflict { address, interface: "eth0".into(), station: theirs, fellow: true });
+    let (interface, fellow_address) = ("eth0".into(), Some("192.0.2.2".parse().unwrap()));
+    let expected = News::Conflict { address, interface, station: theirs, fellow: true, fellow_address };
+    assert_eq!(heard, expected);
     assert_eq!(wire.heard_from(one.station("eth0"), Duration::from_millis(500)).unwrap().len(), 0);
 }
 
@@ -138,4 +144,65 @@ fn with_probes_a_taken_address_is_claimed_when_it_is_free() {
     }
     hear(&mut news, "a late claim", |it| matches!(it, News::Claimed { .. }));
     eventually("ours", || client.ask("eth0", "192.0.2.7") == Some(node.station("eth0")));
+}
+
+#[test]
+fn an_address_that_moves_is_answered_for_all_the_time() {
+    if !is_possible(&["arping", "ndisc6"]) {
+        return;
+    }
+    let lan = Switch::new();
+    let (one, two, client) = (lan.new_host(), lan.new_host(), lan.new_host());
+    client.ip("address add 192.0.2.200/24 dev eth0");
+    client.ip("address add 2001:db8::200/64 dev eth0");
+    let (of_one, of_two) = (one.start(|_| {}), two.start(|_| {}));
+    let mut news = of_one.news();
+    for text in ["192.0.2.7", "2001:db8::7"] {
+        let (first, second) = (one.station("eth0"), two.station("eth0"));
+        let address: IpAddr = text.parse().unwrap();
+        apply(&of_one, vec![announce(text, &[])]);
+        client.finds(text, first);
+        apply(&of_one, vec![Change::Yield { address, within: Duration::from_secs(600) }]);
+        client.finds(text, first);
+        apply(&of_two, vec![announce(text, &[])]);
+        hear(&mut news, "the end", |it| *it == News::Yielded { address, heard: true });
+        client.finds(text, second);
+        apply(&of_two, vec![withdraw(text)]);
+        assert_eq!(client.ask("eth0", text), None, "the first one does not listen any more");
+
+        apply(&of_one, vec![announce(text, &[])]);
+        apply(&of_one, vec![Change::Yield { address, within: Duration::from_millis(50) }]);
+        hear(&mut news, "the end", |it| *it == News::Yielded { address, heard: false });
+        assert_eq!(client.ask("eth0", text), None);
+    }
+}
+
+#[test]
+fn everything_is_said_again_when_it_is_asked_for() {
+    if !is_possible(&[]) {
+        return;
+    }
+    let lan = Switch::new();
+    let (node, client) = (lan.new_host(), lan.new_host());
+    let layer2 = node.start(|_| {});
+    apply(&layer2, vec![announce("192.0.2.7", &[]), announce("192.0.2.8", &[])]);
+    let wire = wire_of(&client, "eth0");
+    wait_out_repetitions(&wire);
+    let ours = node.station("eth0");
+    let heard = |frame: &[u8]| (frame.get(6..12) == Some(&ours.0)).then(|| frame[28..32].to_vec());
+    let one = BTreeSet::from([IpAddr::from([192, 0, 2, 8])]);
+    for (change, addresses) in [
+        (Change::Again, vec![[192, 0, 2, 7], [192, 0, 2, 8]]),
+        (Change::AnnounceAgain { addresses: one }, vec![[192, 0, 2, 8]]),
+    ] {
+        apply(&layer2, vec![change]);
+        let mut seen = BTreeSet::new();
+        wire.wait_for(Duration::from_millis(500), |frame| {
+            seen.extend(heard(frame));
+            false
+        })
+        .unwrap();
+        assert!(seen.iter().eq(&addresses), "{seen:?}");
+        wait_out_repetitions(&wire);
+    }
 }

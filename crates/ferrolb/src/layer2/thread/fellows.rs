@@ -3,12 +3,12 @@
 //! The kernel knows whom this node talked to. Fellows that it does not know and that are on a network of this node get an
 //! empty datagram, once in a while until they are known, so that it asks for them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::{IpAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use protocol::Machine;
-use protocol::l2::{Input, MacAddress};
+use protocol::l2::{self, Input, MacAddress};
 
 use super::Thread;
 use crate::netlink::{Address, Listing, Neighbour, Route};
@@ -25,8 +25,9 @@ const DISCARD: u16 = 9;
 pub(super) struct Fellows {
     stations: BTreeSet<MacAddress>,
     addresses: BTreeSet<IpAddr>,
-    /// Kept when the kernel forgets a neighbour that nobody talks to: it still is what it was.
-    found: BTreeMap<IpAddr, MacAddress>,
+    /// Kept when the kernel forgets a neighbour that nobody talks to: it still is what it was. A fellow may have several
+    /// stations, and a station several addresses.
+    found: BTreeSet<(IpAddr, MacAddress)>,
     looked_up: Option<Instant>,
     asked: Option<Instant>,
 }
@@ -39,7 +40,7 @@ impl Fellows {
         addresses: BTreeSet<IpAddr>,
         route: &mut Route,
     ) -> BTreeSet<MacAddress> {
-        self.found.retain(|address, _| addresses.contains(address));
+        self.found.retain(|(address, _)| addresses.contains(address));
         let has_more = !addresses.is_subset(&self.addresses);
         self.stations = stations;
         self.addresses = addresses;
@@ -55,18 +56,19 @@ impl Fellows {
         if self.addresses.is_empty() {
             return None;
         }
-        let mut is_news = false;
-        let listed = route.list(Listing::Neighbours, &mut |message| {
+        let mut listed = BTreeSet::new();
+        let outcome = route.list(Listing::Neighbours, &mut |message| {
             let Some(Neighbour { address, station }) = Neighbour::read(message) else { return };
             if self.addresses.contains(&address) && station.is_station() {
-                is_news |= self.found.insert(address, station) != Some(station);
+                listed.insert((address, station));
             }
         });
-        if let Err(error) = listed {
+        if let Err(error) = outcome {
             tracing::debug!(%error, "the neighbours cannot be listed");
         }
+        let is_news = self.learn(listed);
         let now = Instant::now();
-        if self.found.len() < self.addresses.len()
+        if self.addresses.iter().any(|address| !self.is_found(*address))
             && self.asked.is_none_or(|last| last + BETWEEN_DATAGRAMS <= now)
         {
             self.asked = Some(now);
@@ -75,8 +77,29 @@ impl Fellows {
         is_news.then(|| self.all())
     }
 
+    /// The address of the node that a station was found to be of.
+    pub(super) fn address_of(&self, station: MacAddress) -> Option<IpAddr> {
+        self.found.iter().find(|(_, found)| *found == station).map(|(address, _)| *address)
+    }
+
+    /// Whether a station is new by this. What the kernel says of a station now is in place of what it said before.
+    fn learn(&mut self, listed: BTreeSet<(IpAddr, MacAddress)>) -> bool {
+        let before: BTreeSet<MacAddress> = self.found.iter().map(|(_, station)| *station).collect();
+        let stations: BTreeSet<MacAddress> = listed.iter().map(|(_, station)| *station).collect();
+        self.found.retain(|(_, station)| !stations.contains(station));
+        self.found.extend(listed);
+        while self.found.len() > l2::LIMITS.stations {
+            self.found.pop_last();
+        }
+        !stations.is_subset(&before)
+    }
+
+    fn is_found(&self, address: IpAddr) -> bool {
+        self.found.range((address, MacAddress::ZERO)..).next().is_some_and(|(found, _)| *found == address)
+    }
+
     fn all(&self) -> BTreeSet<MacAddress> {
-        self.stations.iter().chain(self.found.values()).copied().collect()
+        self.stations.iter().copied().chain(self.found.iter().map(|(_, station)| *station)).collect()
     }
 
     fn have_them_found(&self, route: &mut Route) {
@@ -87,7 +110,7 @@ impl Fellows {
         if let Err(error) = listed {
             return tracing::debug!(%error, "the addresses cannot be listed");
         }
-        let unknown = self.addresses.iter().filter(|address| !self.found.contains_key(address));
+        let unknown = self.addresses.iter().filter(|address| !self.is_found(**address));
         let near =
             unknown.filter(|address| networks.iter().any(|&(own, prefix)| is_near(**address, own, prefix)));
         for &address in near.take(DATAGRAMS) {
@@ -128,6 +151,22 @@ impl Thread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_station_is_whose_it_was_last_seen_to_be() {
+        let station = |last| MacAddress([2, 0, 0, 0, 0, last]);
+        let address = |last| IpAddr::from([192, 0, 2, last]);
+        let mut fellows = Fellows::default();
+        assert!(fellows.learn([(address(1), station(1)), (address(2), station(2))].into()));
+        assert!(!fellows.learn([(address(1), station(1))].into()));
+        assert_eq!(fellows.address_of(station(2)), Some(address(2)), "it is kept");
+        assert!(fellows.learn([(address(1), station(3))].into()), "another interface");
+        assert_eq!([1, 3].map(|last| fellows.address_of(station(last))), [Some(address(1)); 2]);
+        assert!(!fellows.learn([(address(3), station(1))].into()));
+        assert_eq!(fellows.address_of(station(1)), Some(address(3)), "another node has its station now");
+        assert_eq!([1, 2, 3, 4].map(|last| fellows.is_found(address(last))), [true, true, true, false]);
+        assert_eq!(fellows.address_of(station(9)), None);
+    }
 
     #[test]
     fn near_is_what_is_in_the_network_and_not_this_node_itself() {

@@ -15,6 +15,8 @@ pub(super) struct Conflicts {
     defended: Option<Instant>,
     /// Against whom the next round is. It does not take place if that turns out to be a fellow.
     pub(super) rival: Option<MacAddress>,
+    /// When a fellow claimed it last.
+    pub(super) fellow_heard: Option<Instant>,
 }
 
 /// Of whom was told last, and when.
@@ -26,8 +28,15 @@ impl Responder {
     pub(super) fn claimed_by(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
         let fellow = self.fellows.contains(&station);
         let Some(announced) = self.addresses.get_mut(&address) else { return };
-        if !announced.is_ours() {
-            return self.refused(address, interface, station, now);
+        match announced.phase {
+            Phase::Ours { .. } => {}
+            Phase::Yielding => return self.yielded(address, true),
+            Phase::Asking { .. } | Phase::Refused => {
+                return self.refused(address, interface, station, now);
+            }
+        }
+        if fellow {
+            announced.conflicts.fellow_heard = Some(now);
         }
         announced.counters.count_conflict();
         if announced.conflicts.claims.is_news(station, now) {

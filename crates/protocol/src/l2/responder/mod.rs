@@ -5,6 +5,7 @@ mod receive;
 mod rounds;
 #[cfg(test)]
 mod tests;
+mod yielding;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv6Addr};
@@ -41,6 +42,16 @@ pub enum Input {
         counters: Arc<AddressCounters>,
     },
     Withdraw(IpAddr),
+    /// It is somebody else's from now on, who may not be heard yet: it is answered for until another station claims it,
+    /// or until then, and is withdrawn. [`Event::Yielded`] tells. Nothing is sent unasked meanwhile.
+    Yield {
+        address: IpAddr,
+        until: Instant,
+    },
+    /// Everything that is announced is announced anew: somebody else may have answered for it, out of our hearing.
+    Again,
+    /// One address of those, for the same reason.
+    AnnounceAgain(IpAddr),
     /// Every station that this node is, also on interfaces where nothing is answered.
     Own(BTreeSet<MacAddress>),
     /// The stations of fellow speakers. What they claim is not fought over.
@@ -91,6 +102,9 @@ pub enum Event {
     Claimed { address: IpAddr },
     /// There are too many to announce this one.
     TooMany { address: IpAddr },
+    /// The answer to [`Input::Yield`], unless the address was announced or withdrawn first: it is not answered for any
+    /// more. Whether another station was heard to claim it.
+    Yielded { address: IpAddr, heard: bool },
 }
 
 #[derive(Debug)]
@@ -128,6 +142,8 @@ enum Phase {
     Ours {
         repeat_until: Instant,
     },
+    /// Not ours any more, and answered for until whoever has it now is heard.
+    Yielding,
 }
 
 impl Responder {
@@ -194,7 +210,12 @@ impl Responder {
         };
         let before = std::mem::replace(&mut announced.interfaces, interfaces);
         let is_more = |it: &Interface| announced.interfaces.contain(&it.name) && !before.contain(&it.name);
-        if announced.is_ours() && self.interfaces.values().any(is_more) {
+        let is_new = match announced.phase {
+            Phase::Yielding => true,
+            Phase::Ours { .. } => self.interfaces.values().any(is_more),
+            Phase::Asking { .. } | Phase::Refused => false,
+        };
+        if is_new {
             self.claim(address, now);
         }
     }
@@ -226,6 +247,12 @@ impl Responder {
         if self.addresses.remove(&address).is_some() {
             self.schedule.forget(address);
             self.leave(address);
+        }
+    }
+
+    fn announce_again(&mut self, address: IpAddr, now: Instant) {
+        if self.addresses.get(&address).is_some_and(Announced::is_ours) {
+            self.claim(address, now);
         }
     }
 
@@ -275,6 +302,12 @@ impl Machine for Responder {
                 self.announce(address, interfaces, probe, counters, now);
             }
             Input::Withdraw(address) => self.withdraw(address),
+            Input::Yield { address, until } => self.begin_to_yield(address, until, now),
+            Input::Again => {
+                let addresses: Vec<IpAddr> = self.addresses.keys().copied().collect();
+                addresses.into_iter().for_each(|address| self.announce_again(address, now));
+            }
+            Input::AnnounceAgain(address) => self.announce_again(address, now),
             Input::Own(stations) => self.own = self.stations(stations),
             Input::Fellows(stations) => self.fellows = self.stations(stations),
         }
@@ -301,6 +334,10 @@ impl Machine for Responder {
 impl Announced {
     fn is_ours(&self) -> bool {
         matches!(self.phase, Phase::Ours { .. })
+    }
+
+    fn is_answered_for(&self) -> bool {
+        matches!(self.phase, Phase::Ours { .. } | Phase::Yielding)
     }
 
     /// Whether this interface speaks the address's protocol, and is one of those that it is announced on.

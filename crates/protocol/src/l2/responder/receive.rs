@@ -68,7 +68,7 @@ impl Responder {
         let requester = packet.sender_station;
         let is_probe = packet.sender == Ipv4Addr::UNSPECIFIED && !self.own.contains(&requester);
         let (announced, receiver) = self.announced(address, interface)?;
-        if !announced.is_ours() {
+        if !announced.is_answered_for() {
             if is_probe {
                 self.refused(address, interface, requester, now);
             }
@@ -101,7 +101,7 @@ impl Responder {
         if is_probe && self.own.contains(&requester) {
             return Err(DropReason::OwnFrame);
         }
-        if !announced.is_ours() {
+        if !announced.is_answered_for() {
             if is_probe {
                 self.refused(address, interface, requester, now);
             }

@@ -25,6 +25,7 @@ impl Responder {
         }
         announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
         announced.conflicts.rival = None;
+        announced.conflicts.fellow_heard = None;
         self.schedule.at_once(address, Scope::Everywhere);
         self.schedule.later(address, Later::Round, now + TIMES.round);
     }
@@ -43,6 +44,10 @@ impl Responder {
                 0
             }
             Phase::Asking { .. } => self.ask(address, now),
+            Phase::Yielding => {
+                self.yielded(address, false);
+                0
+            }
             Phase::Ours { repeat_until } => {
                 if turn.later.is_some() {
                     let rival = announced.conflicts.rival.take();

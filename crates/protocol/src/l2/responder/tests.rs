@@ -3,6 +3,9 @@ use std::time::{Duration, Instant};
 use proptest::prelude::*;
 
 use super::*;
+
+mod yielding;
+
 use crate::l2::TIMES;
 use crate::l2::arp::{Operation, Packet};
 use crate::l2::ethernet::{HEADER_LENGTH, Header, TYPE_ARP};
