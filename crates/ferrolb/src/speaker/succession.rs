@@ -144,7 +144,7 @@ mod tests {
     }
 
     fn key(name: &str) -> ServiceKey {
-        ServiceKey { namespace: "default".to_owned(), name: name.to_owned() }
+        ServiceKey { namespace: "default".into(), name: name.into() }
     }
 
     #[test]
