@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod speaker;
 mod speaker_files;
+mod speaker_members;
 mod standalone;
 mod validate;
 mod yaml;

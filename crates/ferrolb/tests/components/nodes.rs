@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 
-use ferrolb::layer2::{Change, Counters, Interfaces, Link, Links, News};
+use ferrolb::layer2::{Change, Counters, Gate, Interfaces, Link, Links, News};
 use ferrolb::speaker::{Metrics, Options, Speaker, Wire};
 use kube::Client;
 use serde_json::{Value, json};
@@ -20,19 +20,21 @@ pub(crate) struct FakeWire {
     links_seen: watch::Receiver<Arc<Links>>,
     news: Mutex<Option<mpsc::Sender<News>>>,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
 }
 
 impl FakeWire {
     pub(crate) fn new(interfaces: &[&str]) -> Arc<FakeWire> {
         let (links, links_seen) = watch::channel(Arc::new(Links::default()));
         let (answered, news, counters) = (Mutex::default(), Mutex::default(), Arc::default());
-        let wire = FakeWire { answered, links, links_seen, news, counters };
+        let wire = FakeWire { answered, links, links_seen, news, counters, gate: Arc::default() };
         wire.set_interfaces(interfaces);
         Arc::new(wire)
     }
 
     pub(crate) fn set_interfaces(&self, names: &[&str]) {
-        let link = |index| Link { index, station: None, up: true, arp: Ok(()), ndp: Ok(()) };
+        let link =
+            |index| Link { index, station: None, link_local: None, up: true, arp: Ok(()), ndp: Ok(()) };
         let by_name = names.iter().zip(2..).map(|(&name, index)| (name.to_owned(), link(index))).collect();
         self.links.send_replace(Arc::new(Links { by_name }));
     }
@@ -64,7 +66,10 @@ impl Wire for Handle {
                 Change::Withdraw { address } | Change::Yield { address, .. } => {
                     assert!(answered.remove(&address).is_some(), "{address} was not announced");
                 }
-                Change::Fellows { .. } | Change::Again | Change::AnnounceAgain { .. } => {}
+                Change::Fellows { .. }
+                | Change::Again
+                | Change::AnnounceAgain { .. }
+                | Change::Decided(_) => {}
             }
         }
     }
@@ -81,6 +86,10 @@ impl Wire for Handle {
 
     fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.0.counters)
+    }
+
+    fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.0.gate)
     }
 }
 
