@@ -13,11 +13,12 @@ use plan::selector::{Labels, Operator, Requirement, Selector};
 use plan::snapshot::{Ingress, IpFamilyPolicy, Node, Service, ServiceKey, ServiceType, Serving};
 
 /// What has a target.
-const LIMITS_MS: [(&str, f64); 4] = [
+const LIMITS_MS: [(&str, f64); 5] = [
     ("announce_everywhere/10000x100", 200.0),
     ("announce_everywhere_1000_pools/10000x100", 200.0),
     ("announce_one_endpoint_change", 1.0),
     ("announce_one_node_change/10000x100", 200.0),
+    ("announce_one_node_fails/10000x100", 200.0),
 ];
 const SERVICES: usize = 10_000;
 const NODES: usize = 100;
@@ -44,7 +45,15 @@ fn main() {
     report("announce_one_endpoint_change", best(|| own_decisions(&many)) / SERVICES as u32);
     let (config, nodes) = (many.config(), many.nodes());
     let anew = || Cluster::new(config.clone(), nodes.clone(), Alive::Everyone, Options::default());
+    let all: BTreeSet<String> = (0..NODES).map(node_name).collect();
+    let fails = || {
+        let mut alive = all.clone();
+        alive.remove("node-007");
+        many.with_alive(Alive::These(alive))
+    };
     report("announce_one_node_change/10000x100", best(|| own_decisions(&anew())));
+    report("announce_one_node_fails/10000x100", best(|| own_decisions(&fails())));
+    report("announce_cluster_one_node_fails", best(|| drop(black_box(fails()))));
     report("announce_cluster_1000_pools_3000_advertisements", best(|| drop(black_box(anew()))));
 }
 

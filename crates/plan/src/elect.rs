@@ -14,37 +14,69 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate<'a> {
     pub node: &'a str,
+    /// Whether it comes before others whatever they score; more is better. Zero for nearly all.
+    pub precedence: usize,
     /// Summed weights of the preferences for this node; more is better.
     pub score: i64,
 }
 
-/// The position of the one who answers for this address; `None` only if there is no candidate.
-pub fn elect(address: IpAddr, candidates: &[Candidate<'_>]) -> Option<usize> {
-    let best = candidates.iter().map(|candidate| candidate.score).max()?;
-    let lots = Lots::of(address);
-    let among_best = (0..candidates.len()).filter(|&at| candidates[at].score == best);
-    among_best.min_by_key(|&at| (lots.draw(candidates[at].node), candidates[at].node))
+/// How an election ended, as far as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The positions of the first few candidates: who answers, then who takes over, and so on.
+    pub first: Vec<usize>,
+    /// How many candidates come before the one that was asked about.
+    pub before: usize,
 }
 
-/// The positions of all candidates: who answers, then who takes over, and so on.
+/// The first `few` of the order, and where candidate `mine` is in it, without sorting the rest.
+pub fn standing(address: IpAddr, candidates: &[Candidate<'_>], few: usize, mine: Option<usize>) -> Standing {
+    let lots = Lots::of(address);
+    let mine = mine.map(|at| place(&lots, &candidates[at]));
+    let mut first = Vec::with_capacity(few + 1);
+    let mut before = 0;
+    for (at, candidate) in candidates.iter().enumerate() {
+        let worth = candidate.worth();
+        let last = first.last().filter(|_| first.len() >= few);
+        let may_be_first = few > 0 && last.is_none_or(|(last, _): &(Place<'_>, usize)| worth <= last.0);
+        let may_be_before = mine.is_some_and(|mine| worth <= mine.0);
+        if !may_be_first && !may_be_before {
+            continue;
+        }
+        let place = place(&lots, candidate);
+        before += usize::from(mine.is_some_and(|mine| place < mine));
+        if may_be_first {
+            let at_place = first.partition_point(|(other, _)| *other < place);
+            first.insert(at_place, (place, at));
+            first.truncate(few);
+        }
+    }
+    Standing { first: first.into_iter().map(|(_, at)| at).collect(), before }
+}
+
+/// The positions of all candidates, in order.
 pub fn succession(address: IpAddr, candidates: &[Candidate<'_>]) -> Vec<usize> {
     let lots = Lots::of(address);
-    let drawn =
-        |at: usize| (Reverse(candidates[at].score), lots.draw(candidates[at].node), candidates[at].node);
-    let mut order: Vec<_> = (0..candidates.len()).map(|at| (drawn(at), at)).collect();
+    let mut order: Vec<_> =
+        candidates.iter().enumerate().map(|(at, candidate)| (place(&lots, candidate), at)).collect();
     order.sort_unstable();
     order.into_iter().map(|(_, at)| at).collect()
 }
 
-/// How many candidates come before this one.
-pub fn rank(address: IpAddr, candidates: &[Candidate<'_>], at: usize) -> usize {
-    let lots = Lots::of(address);
-    let mine = candidates[at];
-    let my_lot = (lots.draw(mine.node), mine.node);
-    let is_before = |other: &&Candidate<'_>| {
-        other.score > mine.score || other.score == mine.score && (lots.draw(other.node), other.node) < my_lot
-    };
-    candidates.iter().filter(is_before).count()
+/// What counts before the lot. Less comes first.
+type Worth = (Reverse<usize>, Reverse<i64>);
+
+/// Where a candidate is in the order.
+type Place<'a> = (Worth, Lot, &'a str);
+
+fn place<'a>(lots: &Lots, candidate: &Candidate<'a>) -> Place<'a> {
+    (candidate.worth(), lots.draw(candidate.node), candidate.node)
+}
+
+impl Candidate<'_> {
+    fn worth(&self) -> Worth {
+        (Reverse(self.precedence), Reverse(self.score))
+    }
 }
 
 /// Decides among equal scores: the smallest SHA-256 of `<node>#<address>` wins.

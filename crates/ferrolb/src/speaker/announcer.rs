@@ -165,7 +165,7 @@ impl Announcer {
 
     /// A Service that is announced and has no pool in this configuration, which cannot be used because of it.
     pub(super) fn would_lose_its_pool(&self, config: &Arc<Config>) -> Option<&ServiceKey> {
-        let cluster = self.cluster_with(Arc::clone(config));
+        let cluster = self.cluster.with_config(Arc::clone(config));
         let loses = |known: &Known| {
             known.doing.as_ref().is_some_and(|doing| !cluster.has_pool_around(&doing.addresses))
         };
@@ -175,7 +175,7 @@ impl Announcer {
     pub(super) fn set_config(&mut self, config: Arc<Config>) {
         if *self.cluster.config() != config || !self.has_configuration {
             self.has_configuration = true;
-            self.look_again_in(self.cluster_with(config));
+            self.look_again_in(self.cluster.with_config(config));
         }
     }
 
@@ -186,22 +186,15 @@ impl Announcer {
 
     pub(super) fn set_nodes(&mut self, nodes: BTreeMap<String, Node>) {
         if **self.cluster.nodes() != nodes {
-            let (config, options) = (Arc::clone(self.cluster.config()), self.cluster.options().clone());
-            self.look_again_in(Cluster::new(config, Arc::new(nodes), self.cluster.alive().clone(), options));
+            self.look_again_in(self.cluster.with_nodes(Arc::new(nodes)));
         }
     }
 
     pub(super) fn set_alive(&mut self, alive: Alive) {
         self.has_members = true;
         if *self.cluster.alive() != alive {
-            let (config, nodes) = (Arc::clone(self.cluster.config()), Arc::clone(self.cluster.nodes()));
-            self.look_again_in(Cluster::new(config, nodes, alive, self.cluster.options().clone()));
+            self.look_again_in(self.cluster.with_alive(alive));
         }
-    }
-
-    fn cluster_with(&self, config: Arc<Config>) -> Cluster {
-        let (nodes, alive) = (Arc::clone(self.cluster.nodes()), self.cluster.alive().clone());
-        Cluster::new(config, nodes, alive, self.cluster.options().clone())
     }
 
     fn look_again_in(&mut self, cluster: Cluster) {
@@ -291,7 +284,7 @@ impl Announcer {
     fn judge(&self, known: &Known) -> (Option<Doing>, &'static str) {
         let Some(seen) = &known.seen else { return (None, "serviceDeleted") };
         let serving = merged(&known.slices);
-        let Announcement { addresses, layer2 } =
+        let Announcement { addresses, layer2, .. } =
             announce::on_node(&self.cluster, &seen.service, &serving, &self.node);
         let layer2 = match layer2 {
             Ok(layer2) => layer2,

@@ -30,19 +30,33 @@ pub struct Options {
     pub load_balancer_class: Option<String>,
 }
 
-/// The configuration, the nodes, and who is alive.
+/// Nodes that come first for an address whatever the others score, in their order, by the first address of Services.
+/// Those of them that are no candidates are passed over.
+pub type Leaders = BTreeMap<IpAddr, Vec<Name>>;
+
+/// The configuration, the nodes, and who is alive. Cheap to clone, and to make anew with another part.
 #[derive(Debug, Clone)]
 pub struct Cluster {
     config: Arc<Config>,
     nodes: Arc<BTreeMap<String, Node>>,
     alive: Alive,
     options: Options,
+    leaders: Arc<Leaders>,
     /// Every node that is known or alive, by name.
     participants: Vec<Participant>,
+    pools: Arc<Pools>,
+    /// As `pools` numbers them.
+    advertisements: Arc<Vec<Advertisement>>,
+}
+
+/// What depends on the configuration alone.
+#[derive(Debug)]
+struct Pools {
     containment: Containment,
     /// As `containment` numbers them.
     pools: Vec<AdvertisedPool>,
-    advertisements: Vec<Advertisement>,
+    /// Each once, though it may be for many pools.
+    advertisements: Vec<Arc<L2Advertisement>>,
 }
 
 /// A node, as far as it does not depend on the Service.
@@ -77,23 +91,51 @@ impl Cluster {
         alive: Alive,
         options: Options,
     ) -> Cluster {
+        let pools = Arc::new(Pools::new(&config));
         let participants = participants(&nodes, &alive, &options);
-        let mut positions: HashMap<*const L2Advertisement, usize> = HashMap::new();
-        let mut advertisements = Vec::new();
-        let mut pools = Vec::new();
-        for pool in config.pools.values() {
-            let mut of_pool = Vec::new();
-            for advertisement in &pool.l2_advertisements {
-                let position = *positions.entry(Arc::as_ptr(advertisement)).or_insert_with(|| {
-                    advertisements.push(Advertisement::new(advertisement.clone(), &participants));
-                    advertisements.len() - 1
-                });
-                of_pool.push(position);
-            }
-            pools.push(AdvertisedPool { name: pool.name.as_str().into(), advertisements: of_pool });
+        let advertisements = pools.advertisements_for(&participants);
+        Cluster {
+            config,
+            nodes,
+            alive,
+            options,
+            leaders: Arc::default(),
+            participants,
+            pools,
+            advertisements,
         }
-        let containment = Containment::new(config.pools.values());
-        Cluster { config, nodes, alive, options, participants, containment, pools, advertisements }
+    }
+
+    /// The same with others alive.
+    pub fn with_alive(&self, alive: Alive) -> Cluster {
+        self.with_participants(Arc::clone(&self.nodes), alive)
+    }
+
+    /// The same with other nodes.
+    pub fn with_nodes(&self, nodes: Arc<BTreeMap<String, Node>>) -> Cluster {
+        self.with_participants(nodes, self.alive.clone())
+    }
+
+    /// The same with another configuration.
+    pub fn with_config(&self, config: Arc<Config>) -> Cluster {
+        let (nodes, alive) = (Arc::clone(&self.nodes), self.alive.clone());
+        let leaders = Arc::clone(&self.leaders);
+        Cluster { leaders, ..Cluster::new(config, nodes, alive, self.options.clone()) }
+    }
+
+    /// The same with others who come first.
+    pub fn with_leaders(&self, leaders: Arc<Leaders>) -> Cluster {
+        Cluster { leaders, ..self.clone() }
+    }
+
+    fn with_participants(&self, nodes: Arc<BTreeMap<String, Node>>, alive: Alive) -> Cluster {
+        let participants = participants(&nodes, &alive, &self.options);
+        let same_names = participants.iter().map(|it| &it.name).eq(self.names());
+        let advertisements = match same_names {
+            true => Arc::clone(&self.advertisements),
+            false => self.pools.advertisements_for(&participants),
+        };
+        Cluster { nodes, alive, participants, advertisements, ..self.clone() }
     }
 
     pub fn config(&self) -> &Arc<Config> {
@@ -110,6 +152,10 @@ impl Cluster {
 
     pub fn options(&self) -> &Options {
         &self.options
+    }
+
+    pub fn leaders(&self) -> &Arc<Leaders> {
+        &self.leaders
     }
 
     /// Whether there is a pool that holds all of these addresses.
@@ -132,11 +178,40 @@ impl Cluster {
 
     /// The pool that holds all of these addresses; of several, the first by name.
     pub(super) fn pool_around(&self, addresses: &[IpAddr]) -> Option<&AdvertisedPool> {
-        self.containment.around_all(addresses).first().map(|&id| &self.pools[id])
+        self.pools.containment.around_all(addresses).first().map(|&id| &self.pools.pools[id])
+    }
+
+    pub(super) fn leaders_of(&self, address: IpAddr) -> &[Name] {
+        self.leaders.get(&address).map(Vec::as_slice).unwrap_or_default()
     }
 
     pub(super) fn advertisements_of(&self, pool: &AdvertisedPool) -> impl Iterator<Item = &Advertisement> {
         pool.advertisements.iter().map(|&position| &self.advertisements[position])
+    }
+}
+
+impl Pools {
+    fn new(config: &Config) -> Pools {
+        let mut positions: HashMap<*const L2Advertisement, usize> = HashMap::new();
+        let mut advertisements = Vec::new();
+        let mut pools = Vec::new();
+        for pool in config.pools.values() {
+            let mut of_pool = Vec::new();
+            for advertisement in &pool.l2_advertisements {
+                let position = *positions.entry(Arc::as_ptr(advertisement)).or_insert_with(|| {
+                    advertisements.push(Arc::clone(advertisement));
+                    advertisements.len() - 1
+                });
+                of_pool.push(position);
+            }
+            pools.push(AdvertisedPool { name: pool.name.as_str().into(), advertisements: of_pool });
+        }
+        Pools { containment: Containment::new(config.pools.values()), pools, advertisements }
+    }
+
+    fn advertisements_for(&self, participants: &[Participant]) -> Arc<Vec<Advertisement>> {
+        let of_all = self.advertisements.iter();
+        Arc::new(of_all.map(|it| Advertisement::new(Arc::clone(it), participants)).collect())
     }
 }
 

@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use protocol::l2::Interfaces;
 
 use super::cluster::{AdvertisedPool, Advertisement};
-use super::{Alive, Cluster, Everywhere, Layer2, Name, Nearest, Refusal};
+use super::{Alive, Announcement, Cluster, Everywhere, HEIRS, Layer2, Name, Nearest, Refusal};
 use crate::allocate::declares_sharing;
-use crate::elect::{Candidate, elect, rank, succession};
+use crate::elect::{Candidate, standing, succession};
 use crate::snapshot::{Service, Serving};
 
 /// One Service that has passed what is the same for every node.
@@ -47,20 +47,31 @@ impl<'a> Election<'a> {
         Ok(Election { cluster, pool, advertisements, addresses, local_traffic_only, serving })
     }
 
-    pub(super) fn on_node(&self, node: &str) -> Result<Layer2, Refusal> {
-        let Some(position) = self.cluster.position(node) else {
-            return Err(self.refuse_stranger(node));
-        };
-        self.admit(position)?;
+    pub(super) fn on_node(&self, node: &str) -> Announcement {
         let (positions, candidates) = self.candidates();
-        let owner = elect(self.first_address(), &candidates).map(|at| positions[at]);
-        match (owner, positions.binary_search(&position)) {
-            (Some(owner), Ok(at)) if owner != position => Err(Refusal::NotElected {
-                owner: self.name(owner).clone(),
-                rank: rank(self.first_address(), &candidates, at),
+        let position = self.cluster.position(node);
+        let mine = position.and_then(|position| positions.binary_search(&position).ok());
+        let standing = standing(self.first_address(), &candidates, HEIRS, mine);
+        let first: Vec<Name> = standing.first.iter().map(|&at| self.name(positions[at]).clone()).collect();
+        let interfaces = position.filter(|_| mine.is_some()).map(|position| self.interfaces(position));
+        let layer2 = match (&interfaces, first.first()) {
+            (Some(interfaces), _) if standing.before == 0 => Ok(self.layer2(interfaces)),
+            (Some(_), Some(owner)) => {
+                Err(Refusal::NotElected { owner: owner.clone(), rank: standing.before })
+            }
+            _ => Err(match position {
+                Some(position) => self.refusal(position),
+                None => self.refuse_stranger(node),
             }),
-            _ => Ok(self.layer2(position)),
-        }
+        };
+        Announcement { addresses: self.addresses.to_vec(), layer2, first, interfaces }
+    }
+
+    /// The first few of the order of succession.
+    pub(super) fn first(&self, few: usize) -> Vec<Name> {
+        let (positions, candidates) = self.candidates();
+        let first = standing(self.first_address(), &candidates, few, None).first;
+        first.into_iter().map(|at| self.name(positions[at]).clone()).collect()
     }
 
     /// The order of succession, and what each node does.
@@ -73,12 +84,14 @@ impl<'a> Election<'a> {
             ranks[position] = rank;
         }
         let decide = |position: usize| {
-            self.admit(position)?;
+            if !self.is_admitted(position) {
+                return Err(self.refusal(position));
+            }
             match (succession.first(), ranks[position]) {
                 (Some(&owner), rank @ 1..) => {
                     Err(Refusal::NotElected { owner: self.name(owner).clone(), rank })
                 }
-                _ => Ok(self.layer2(position)),
+                _ => Ok(self.layer2(&self.interfaces(position))),
             }
         };
         let layer2 = self.cluster.names().enumerate().map(|(at, name)| (name.clone(), decide(at))).collect();
@@ -90,12 +103,19 @@ impl<'a> Election<'a> {
     fn candidates(&self) -> (Vec<usize>, Vec<Candidate<'_>>) {
         let all = 0..self.cluster.participants().len();
         let positions: Vec<usize> = all.filter(|&position| self.is_admitted(position)).collect();
-        let candidate = |&position: &usize| Candidate {
-            node: self.name(position),
-            score: self.advertisements.iter().map(|it| it.weight(position)).sum(),
+        let leaders = self.cluster.leaders_of(self.first_address());
+        let candidate = |&position: &usize| {
+            let node = self.name(position);
+            let at = leaders.iter().position(|leader| leader == node);
+            let precedence = at.map_or(0, |at| leaders.len() - at);
+            Candidate { node, precedence, score: self.score(position) }
         };
         let candidates = positions.iter().map(candidate).collect();
         (positions, candidates)
+    }
+
+    fn score(&self, position: usize) -> i64 {
+        self.advertisements.iter().map(|it| it.weight(position)).sum()
     }
 
     fn is_admitted(&self, position: usize) -> bool {
@@ -103,17 +123,14 @@ impl<'a> Election<'a> {
         participant.refusal.is_none() && self.is_advertised(position) && self.has_endpoint(&participant.name)
     }
 
-    /// Why a node is no candidate.
-    fn admit(&self, position: usize) -> Result<(), Refusal> {
-        if self.is_admitted(position) {
-            return Ok(());
-        }
+    /// Why a node is no candidate, which it must not be.
+    fn refusal(&self, position: usize) -> Refusal {
         let participant = &self.cluster.participants()[position];
         if !self.is_advertised(position) {
             let nearest = self.nearest(|advertisement| advertisement.allows(position));
-            return Err(Refusal::NoMatchingAdvertisement { nearest });
+            return Refusal::NoMatchingAdvertisement { nearest };
         }
-        Err(participant.refusal.clone().unwrap_or(Refusal::NoLocalEndpoint))
+        participant.refusal.clone().unwrap_or(Refusal::NoLocalEndpoint)
     }
 
     fn is_advertised(&self, position: usize) -> bool {
@@ -148,15 +165,18 @@ impl<'a> Election<'a> {
         }
     }
 
-    fn layer2(&self, position: usize) -> Layer2 {
+    /// Where a node answers when it is its turn.
+    fn interfaces(&self, position: usize) -> Interfaces {
         let here = self.advertisements.iter().filter(|advertisement| advertisement.allows(position));
-        let interfaces = here
-            .map(|advertisement| match &advertisement.config.interfaces {
-                all if all.is_empty() => Interfaces::All,
-                these => Interfaces::These(these.clone()),
-            })
-            .reduce(Interfaces::union)
-            .unwrap_or(Interfaces::All);
+        here.map(|advertisement| match &advertisement.config.interfaces {
+            all if all.is_empty() => Interfaces::All,
+            these => Interfaces::These(these.clone()),
+        })
+        .reduce(Interfaces::union)
+        .unwrap_or(Interfaces::All)
+    }
+
+    fn layer2(&self, interfaces: &Interfaces) -> Layer2 {
         Layer2 { addresses: self.addresses.iter().map(|&address| (address, interfaces.clone())).collect() }
     }
 

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use protocol::l2::Interfaces;
 
-pub use cluster::{Alive, Cluster, EXCLUDE_LABEL, Options};
+pub use cluster::{Alive, Cluster, EXCLUDE_LABEL, Leaders, Options};
 pub use refusal::{Nearest, Refusal};
 
 use crate::range::parse_address;
@@ -26,6 +26,9 @@ use layer2::Election;
 
 /// The annotations of a Service that are looked at here.
 pub const READ_ANNOTATIONS: [&str; 2] = crate::allocate::SHARING_ANNOTATIONS;
+
+/// As many of the order of succession as have to know each other: who answers, and who watches over it.
+pub const HEIRS: usize = 3;
 
 /// Of a node, or of a resource; shared, because a thousand decisions hold the same few.
 pub type Name = Arc<str>;
@@ -36,6 +39,10 @@ pub struct Announcement {
     /// The addresses of the Service, in the order of its status. Empty if they are not to be looked at.
     pub addresses: Vec<IpAddr>,
     pub layer2: Result<Layer2, Refusal>,
+    /// The first [`HEIRS`] of the order of succession: who answers, who takes over if that one fails, and if both do.
+    pub first: Vec<Name>,
+    /// Where this node would answer for all the addresses if it were its turn. `None` if it never is.
+    pub interfaces: Option<Interfaces>,
 }
 
 /// This node answers for these addresses.
@@ -55,6 +62,12 @@ pub struct Everywhere {
     pub layer2: Vec<(Name, Result<Layer2, Refusal>)>,
 }
 
+impl Announcement {
+    fn refused(addresses: Vec<IpAddr>, refusal: Refusal) -> Announcement {
+        Announcement { addresses, layer2: Err(refusal), first: Vec::new(), interfaces: None }
+    }
+}
+
 impl Everywhere {
     /// Who answers by layer 2.
     pub fn owner(&self) -> Option<&Name> {
@@ -62,16 +75,33 @@ impl Everywhere {
     }
 }
 
-/// Cheap: called for a single Service on each of its changes.
+/// Cheap: called for a single Service on each of its changes. In one pass: whether this node answers, who would next, and
+/// how this node would.
 pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Announcement {
     match addresses(cluster, service) {
         Ok(addresses) => {
             let election = Election::of(cluster, service, serving, &addresses);
-            let layer2 = election.and_then(|election| election.on_node(node));
-            Announcement { addresses, layer2 }
+            match election.map(|election| election.on_node(node)) {
+                Ok(announcement) => announcement,
+                Err(refusal) => Announcement::refused(addresses, refusal),
+            }
         }
-        Err(refusal) => Announcement { addresses: Vec::new(), layer2: Err(refusal) },
+        Err(refusal) => Announcement::refused(Vec::new(), refusal),
     }
+}
+
+/// The addresses of a Service and the first `few` of their order of succession, without a look at any node in
+/// particular. Nobody if they are not announced.
+pub fn first(
+    cluster: &Cluster,
+    service: &Service,
+    serving: &Serving,
+    few: usize,
+) -> (Vec<IpAddr>, Vec<Name>) {
+    let Ok(addresses) = addresses(cluster, service) else { return Default::default() };
+    let election = Election::of(cluster, service, serving, &addresses);
+    let first = election.map(|election| election.first(few)).unwrap_or_default();
+    (addresses, first)
 }
 
 /// As [`on_node`] decides on each node.

@@ -1,10 +1,14 @@
 use super::*;
 
-/// `node` or `node:score`.
+/// `node` or `node:score`; an asterisk for each one that it precedes others by.
 fn candidates<'a>(texts: &[&'a str]) -> Vec<Candidate<'a>> {
-    let candidate = |text: &&'a str| match text.split_once(':') {
-        Some((node, score)) => Candidate { node, score: score.parse().unwrap() },
-        None => Candidate { node: text, score: 0 },
+    let candidate = |text: &&'a str| {
+        let node = text.trim_start_matches('*');
+        let precedence = text.len() - node.len();
+        match node.split_once(':') {
+            Some((node, score)) => Candidate { node, precedence, score: score.parse().unwrap() },
+            None => Candidate { node, precedence, score: 0 },
+        }
     };
     texts.iter().map(candidate).collect()
 }
@@ -26,6 +30,9 @@ fn succession_follows_score_then_hash() {
         ("10.20.30.2", &["iris1", "iris2"], vec!["iris1", "iris2"]),
         ("::ffff:10.20.30.2", &["iris1", "iris2"], vec!["iris1", "iris2"]),
         ("10.20.30.2", &[], vec![]),
+        ("10.0.0.1", &["node-a", "node-b", "*node-c"], vec!["node-c", "node-b", "node-a"]),
+        ("10.0.0.1", &["**node-a", "node-b", "*node-c"], vec!["node-a", "node-c", "node-b"]),
+        ("10.20.30.1", &["edge-a:100", "edge-b", "*worker-a"], vec!["worker-a", "edge-a", "edge-b"]),
     ] {
         let address: IpAddr = address.parse().unwrap();
         let mut candidates = candidates(input);
@@ -33,9 +40,14 @@ fn succession_follows_score_then_hash() {
             let order = succession(address, &candidates);
             let names: Vec<&str> = order.iter().map(|&at| candidates[at].node).collect();
             assert_eq!(names, expected, "{address} {input:?}");
-            assert_eq!(elect(address, &candidates), order.first().copied(), "{address} {input:?}");
-            for (expected, &at) in order.iter().enumerate() {
-                assert_eq!(rank(address, &candidates, at), expected, "{address} {input:?}");
+            for few in 0..=candidates.len() + 1 {
+                let first = order[..few.min(order.len())].to_vec();
+                let alone = standing(address, &candidates, few, None);
+                assert_eq!(alone, Standing { first: first.clone(), before: 0 }, "{address} {input:?}");
+                for (before, &at) in order.iter().enumerate() {
+                    let standing = standing(address, &candidates, few, Some(at));
+                    assert_eq!(standing, Standing { first: first.clone(), before }, "{address} {input:?}");
+                }
             }
             if !candidates.is_empty() {
                 candidates.rotate_left(1);

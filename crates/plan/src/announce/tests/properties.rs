@@ -92,6 +92,66 @@ proptest! {
         }
     }
 
+    /// What an heir knows in advance is what becomes of it.
+    #[test]
+    fn the_first_few_are_those_of_all((service, serving) in services(), cluster in clusters()) {
+        let all = everywhere(&cluster, &service, &serving);
+        for few in 0..=NODES.len() {
+            let (addresses, names) = first(&cluster, &service, &serving, few);
+            prop_assert_eq!(addresses, all.addresses.clone());
+            prop_assert_eq!(&names[..], &all.succession[..few.min(all.succession.len())]);
+        }
+        for (at, node) in all.succession.iter().enumerate() {
+            let here = on_node(&cluster, &service, &serving, node);
+            prop_assert_eq!(&here.first[..], &all.succession[..HEIRS.min(all.succession.len())]);
+            let mut later = cluster.clone();
+            for gone in &all.succession[..at] {
+                later = without(&later, gone);
+            }
+            let layer2 = on_node(&later, &service, &serving, node).layer2.unwrap();
+            prop_assert!(layer2.addresses.iter().all(|(_, it)| Some(it) == here.interfaces.as_ref()));
+        }
+        for stranger in NODES.iter().filter(|node| !all.succession.iter().any(|it| **it == ***node)) {
+            prop_assert_eq!(on_node(&cluster, &service, &serving, stranger).interfaces, None);
+        }
+    }
+
+    /// Whoever leads answers if it can, and the others keep their order.
+    #[test]
+    fn leaders_come_first((service, serving) in services(), cluster in clusters(),
+        leaders in vec(proptest::sample::select(&NODES[..]), 0..3)) {
+        let before = everywhere(&cluster, &service, &serving);
+        let Some(&address) = before.addresses.first() else { return Ok(()) };
+        let leaders: Vec<Name> = leaders.into_iter().map(Name::from).collect();
+        let cluster = cluster.with_leaders(Arc::new(Leaders::from([(address, leaders.clone())])));
+        let after = everywhere(&cluster, &service, &serving).succession;
+        let mut expected: Vec<Name> = Vec::new();
+        for name in leaders.iter().chain(&before.succession) {
+            if before.succession.contains(name) && !expected.contains(name) {
+                expected.push(name.clone());
+            }
+        }
+        prop_assert_eq!(after, expected);
+    }
+
+    /// However a cluster came to be what it is.
+    #[test]
+    fn a_cluster_that_changed_is_as_one_made_anew((service, serving) in services(), cluster in clusters(),
+        other in clusters()) {
+        let (config, nodes) = (cluster.config().clone(), other.nodes().clone());
+        let anew = Cluster::new(config, nodes.clone(), other.alive().clone(), cluster.options().clone());
+        let changed = [
+            cluster.with_nodes(nodes.clone()).with_alive(other.alive().clone()),
+            cluster.with_alive(other.alive().clone()).with_nodes(nodes.clone()),
+            other.with_config(cluster.config().clone()),
+        ];
+        for changed in changed {
+            if changed.options() == anew.options() {
+                prop_assert_eq!(everywhere(&changed, &service, &serving), everywhere(&anew, &service, &serving));
+            }
+        }
+    }
+
     #[test]
     fn one_node_answers_or_none((service, serving) in services(), cluster in clusters()) {
         let all = everywhere(&cluster, &service, &serving);
