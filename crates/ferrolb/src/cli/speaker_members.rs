@@ -88,7 +88,8 @@ impl MemberArgs {
 
     /// As with MetalLB it takes an address and a way to find others.
     fn are_watched(&self) -> bool {
-        !self.ml_bindaddr.is_empty() && !(self.ml_labels.is_empty() && self.peers.is_empty())
+        let finds_others = !self.ml_labels.is_empty() || !self.peers.is_empty();
+        !self.ml_bindaddr.is_empty() && finds_others
     }
 
     fn port(&self) -> anyhow::Result<u16> {

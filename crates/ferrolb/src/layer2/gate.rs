@@ -39,7 +39,7 @@ impl Gate {
         self.needed.store(decision, Ordering::Release);
     }
 
-    pub(super) fn is_decided(&self, decision: u64) {
+    pub(crate) fn is_decided(&self, decision: u64) {
         self.decided.store(decision, Ordering::Release);
     }
 

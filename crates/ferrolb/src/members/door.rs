@@ -56,7 +56,7 @@ impl Door {
         if self.known.as_ref().is_none_or(|known| !now.is_subset(known)) {
             self.newcomer_in = self.turn;
         }
-        let alive = Alive::These(now.iter().map(|name| name.to_string()).collect());
+        let alive = Alive::These(now.iter().map(ToString::to_string).collect());
         self.known = Some(now);
         Some(Candidates { alive, turn: self.turn, was_away })
     }

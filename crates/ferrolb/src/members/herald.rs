@@ -62,7 +62,7 @@ impl Herald {
         self.plan.turn
     }
 
-    /// What was answered for by this node is answered for here from now on.
+    /// What was answered for there is answered for here from now on.
     pub(super) fn take_over(&mut self, from: &Name, since: Instant) -> Taken {
         let Some(addresses) = self.plan.after.remove(from) else { return Taken::default() };
         let first_frame_after = self.announce(&addresses, since);

@@ -81,15 +81,25 @@ impl Figures {
 
 /// What there is now.
 #[derive(Debug)]
-pub(super) struct Membership(pub(super) watch::Receiver<Arc<View>>);
+pub(super) struct Membership {
+    view: watch::Receiver<Arc<View>>,
+    /// By which a registry tells it from other collectors.
+    of_members: IntGaugeVec,
+}
+
+impl Membership {
+    pub(super) fn new(view: watch::Receiver<Arc<View>>) -> Membership {
+        Membership { view, of_members: members_by_state() }
+    }
+}
 
 impl Collector for Membership {
     fn desc(&self) -> Vec<&Desc> {
-        Vec::new()
+        self.of_members.desc()
     }
 
     fn collect(&self) -> Vec<MetricFamily> {
-        let view = Arc::clone(&self.0.borrow());
+        let view = Arc::clone(&self.view.borrow());
         let mut families = of_members(&view);
         families.extend(of_watches(&view));
         families.extend(of_counters(&view));
@@ -98,9 +108,13 @@ impl Collector for Membership {
     }
 }
 
-fn of_members(view: &View) -> Vec<MetricFamily> {
+fn members_by_state() -> IntGaugeVec {
     let options = Opts::new("ferrolb_members", "Speakers that are known, this one among them, by state.");
-    let gauge = IntGaugeVec::new(options, &["state"]).expect("the name of a metric is well-formed");
+    IntGaugeVec::new(options, &["state"]).expect("the name of a metric is well-formed")
+}
+
+fn of_members(view: &View) -> Vec<MetricFamily> {
+    let gauge = members_by_state();
     for standing in STANDINGS {
         gauge.with_label_values(&[view::name(standing)]).set(0);
     }

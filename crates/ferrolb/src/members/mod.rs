@@ -84,7 +84,7 @@ pub struct Options {
 pub enum News {
     Candidates(Candidates),
     /// After it come candidates without it.
-    Down(Down),
+    Gone(Gone),
     /// What this node answers for may have been answered for by others meanwhile.
     Reunited {
         with: Name,
@@ -110,14 +110,15 @@ pub struct Candidates {
     pub was_away: bool,
 }
 
-/// A node that was up is down.
+/// A node that was a candidate is none any more.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Down {
+pub struct Gone {
     pub name: Name,
-    pub verdict: Verdict,
+    /// That it is down. Nothing if it leaves by itself, and answers until others do.
+    pub verdict: Option<Verdict>,
     /// What was taken over by this node as planned. Layer 2 was told to announce it.
     pub addresses: Vec<(IpAddr, Interfaces)>,
-    /// From the verdict. Nothing if no frame left from here.
+    /// From when that was known. Nothing if no frame left from here.
     pub first_frame_after: Option<Duration>,
 }
 
@@ -187,7 +188,7 @@ fn watch_over(
         key: key.id(),
         detection: options.detection,
     }));
-    around.registry.register(Box::new(metrics::Membership(seen.clone())))?;
+    around.registry.register(Box::new(metrics::Membership::new(seen.clone())))?;
     around.seen.send_replace(Seen(Shown::Watched(seen)));
     let parts = Parts {
         members,
@@ -242,16 +243,16 @@ impl Membership {
     }
 
     /// Who would take over most of this node's addresses, the heir of most first.
-    pub(crate) fn heirs(&self, heirs: Vec<Name>) {
+    pub fn heirs(&self, heirs: Vec<Name>) {
         self.tell(Command::Tell(Input::Heirs(heirs)));
     }
 
-    pub(crate) fn plan(&self, plan: Plan) {
+    pub fn plan(&self, plan: Plan) {
         self.tell(Command::Plan(plan));
     }
 
     /// To be no candidate any more, while what this node answers for goes to others; `false` takes it back.
-    pub(crate) fn leave(&self, leaves: bool) {
+    pub fn leave(&self, leaves: bool) {
         self.tell(Command::Tell(Input::Leave(leaves)));
     }
 
@@ -262,7 +263,7 @@ impl Membership {
     }
 
     /// Whether there is anybody who could take over.
-    pub(crate) fn is_watched(&self) -> bool {
+    pub fn is_watched(&self) -> bool {
         self.running.is_some()
     }
 

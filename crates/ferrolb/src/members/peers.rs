@@ -82,8 +82,7 @@ pub(super) async fn run(
     let (told, mut changes) = mpsc::channel(QUEUE);
     let mut watching = std::pin::pin!(watch(&peers, &client, &namespace, from, told));
     let mut timer = tokio::time::interval(RESOLVE_EVERY);
-    let mut pods = Pods::default();
-    pods.is_complete = peers.labels.is_none();
+    let mut pods = Pods { addresses: BTreeMap::new(), is_complete: peers.labels.is_none() };
     let mut resolved: Option<BTreeSet<SocketAddr>> = None;
     let mut last = None;
     loop {
@@ -106,7 +105,7 @@ pub(super) async fn run(
     }
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pods {
     addresses: BTreeMap<Key, Vec<IpAddr>>,
     is_complete: bool,

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use protocol::Machine;
-use protocol::member::{Event, Input, Key, Members, Name, Output};
+use protocol::member::{Event, Input, Key, Members, Name, Output, Verdict};
 use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
 use rustix::io::Errno;
 use tokio::sync::mpsc::error::TrySendError;
@@ -19,11 +19,11 @@ use tokio::sync::{mpsc, watch};
 
 use super::clocks::Clocks;
 use super::door::Door;
-use super::herald::{Herald, Plan};
+use super::herald::{Herald, Plan, Taken};
 use super::metrics::Figures;
 use super::port::Port;
 use super::view::View;
-use super::{Down, LIMITS, News};
+use super::{Gone, LIMITS, News};
 use crate::speaker::Wire;
 use crate::sys;
 
@@ -181,9 +181,7 @@ impl Thread {
             events.clear();
             // All that waits is heard before anybody is taken for silent.
             let members = &mut self.members;
-            self.port.receive(|from, bytes| {
-                members.handle(Input::Datagram { from, bytes: bytes.to_vec() }, now);
-            });
+            self.port.receive(|from, bytes| members.receive(from, bytes, now));
             if self.take_commands(now).is_err() {
                 return;
             }
@@ -253,7 +251,7 @@ impl Thread {
         let members = &self.members;
         let candidates = || {
             let state = members.state();
-            (!state.own.is_joining).then(|| state.candidates())
+            (!state.own.is_joining).then(|| state.candidates().clone())
         };
         let told = self.door.follow(members.may_answer_until(), candidates, has_changed);
         if let Some(told) = told {
@@ -272,7 +270,8 @@ impl Thread {
 
     fn take_event(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Down { name, verdict } => self.take_over(name, verdict, now),
+            Event::Down { name, verdict } => self.take_over(name, Some(verdict), now),
+            Event::Leaving { name } => self.take_over(name, None, now),
             Event::Candidates => {}
             Event::Reunited { with } => {
                 tracing::info!(%with, "one of two was taken for dead and was not: what is answered for is announced again");
@@ -308,20 +307,25 @@ impl Thread {
     }
 
     /// The first frame is what everybody waits for.
-    fn take_over(&mut self, name: Name, verdict: protocol::member::Verdict, now: Instant) {
+    fn take_over(&mut self, name: Name, verdict: Option<Verdict>, now: Instant) {
         let is_current = self.door.is_current(self.herald.planned_in());
-        let taken = if is_current { self.herald.take_over(&name, now) } else { Default::default() };
-        self.figures.went_down(&verdict, taken.first_frame_after);
-        tracing::warn!(
-            node = %name,
-            by = verdict.by.as_deref(),
-            silence_ms = verdict.silence.as_millis(),
-            inquiry_ms = verdict.inquiry.as_millis(),
-            addresses = taken.addresses.len(),
-            "a node is down"
-        );
-        let (addresses, first_frame_after) = (taken.addresses, taken.first_frame_after);
-        self.outbox.push(News::Down(Down { name, verdict, addresses, first_frame_after }));
+        let taken = if is_current { self.herald.take_over(&name, now) } else { Taken::default() };
+        let Taken { addresses, first_frame_after } = taken;
+        match &verdict {
+            Some(verdict) => {
+                self.figures.went_down(verdict, first_frame_after);
+                tracing::warn!(
+                    node = %name,
+                    by = verdict.by.as_deref(),
+                    silence_ms = verdict.silence.as_millis(),
+                    inquiry_ms = verdict.inquiry.as_millis(),
+                    addresses = addresses.len(),
+                    "a node is down"
+                );
+            }
+            None => tracing::info!(node = %name, addresses = addresses.len(), "a node leaves"),
+        }
+        self.outbox.push(News::Gone(Gone { name, verdict, addresses, first_frame_after }));
     }
 
     fn show(&self, now: Instant) {
@@ -356,7 +360,7 @@ impl Outbox {
             last.was_away = was_away;
             return;
         }
-        if self.waiting.len() >= LIMITS.news && !matches!(news, News::Candidates(_) | News::Down(_)) {
+        if self.waiting.len() >= LIMITS.news && !matches!(news, News::Candidates(_) | News::Gone(_)) {
             return tracing::error!("nobody hears what becomes of members: {news:?}");
         }
         self.waiting.push_back(news);

@@ -21,7 +21,7 @@ impl Session<'_> {
                 self.take_alive(alive);
             }
             News::Reunited { .. } => self.wire.apply(vec![WireChange::Again]),
-            News::Down(_) | News::Isolated(_) | News::Duplicate { .. } => {}
+            News::Gone(_) | News::Isolated(_) | News::Duplicate { .. } => {}
         }
     }
 

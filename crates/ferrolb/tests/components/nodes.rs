@@ -1,12 +1,14 @@
 //! Nodes with speakers in this process, and wires that remember what they were told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use ferrolb::layer2::{Change, Counters, Gate, Interfaces, Link, Links, News};
+use ferrolb::members::{self, Members, Peers};
 use ferrolb::speaker::{Metrics, Options, Speaker, Wire};
 use kube::Client;
+use protocol::member::{Detection, Isolated};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -215,4 +217,20 @@ pub(crate) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/en
 
 pub(crate) fn of_metallb(plural: &str) -> String {
     format!("/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/{plural}")
+}
+
+/// A port of UDP on which nobody is heard yet.
+pub(crate) fn free_port() -> u16 {
+    UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Finds others by their Pods.
+pub(crate) fn watched(address: &str, port: u16, labels: &str) -> Members {
+    Members::Watched(Box::new(members::Options {
+        address: SocketAddr::new(address.parse().unwrap(), port),
+        peers: Peers { labels: Some(labels.to_owned()), hosts: Vec::new() },
+        secret: None,
+        detection: Detection::default(),
+        isolated: Isolated::default(),
+    }))
 }
