@@ -12,6 +12,7 @@ use super::options::Forwarder;
 use super::process::{Process, ProcessState};
 use super::topology::Member;
 use super::{Error, Lab, pods};
+use crate::members::SECRET_FILE;
 
 pub const METRICS_PORT: u16 = 9120;
 pub const PROBE_PORT: u16 = 17472;
@@ -55,6 +56,7 @@ impl Lab {
         let path = self.folder_path().join(EXCLUDED);
         let written = std::fs::write(&path, EXCLUDED_CONTENT);
         written.map_err(|error| Error::Folder { path, reason: error.to_string() })?;
+        self.write_secret()?;
         let parts = self.parts();
         parts.control.runtime().spawn(pods::finish(self.client(), parts.running.subscribe()));
         let nodes: Vec<_> = self.topology.nodes().collect();
@@ -62,6 +64,15 @@ impl Lab {
             self.spawn_speaker(node)?;
         }
         nodes.into_iter().try_for_each(|node| self.wait_for_speaker(node))
+    }
+
+    /// What the Secret is that the controller makes in a cluster.
+    fn write_secret(&self) -> Result<(), Error> {
+        let path = self.folder_path().join(SECRET_FILE);
+        let failed = |error: std::io::Error| Error::Folder { path: path.clone(), reason: error.to_string() };
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(std::io::Error::other).map_err(failed)?;
+        std::fs::write(&path, hex(&secret)).map_err(failed)
     }
 
     /// Starts a speaker where none runs, and waits until it is ready.
@@ -141,6 +152,7 @@ impl Lab {
         let pod = pods::name_on(&node.name);
         let address = node.addresses().first().map(ToString::to_string).unwrap_or_default();
         let excluded = self.folder_path().join(EXCLUDED).display().to_string();
+        let secret = self.folder_path().display().to_string();
         let (metrics, probes) = (METRICS_PORT.to_string(), PROBE_PORT.to_string());
         let own = [
             "speaker",
@@ -162,6 +174,8 @@ impl Lab {
             pods::LABELS,
             "--ml-bindaddr",
             &address,
+            "--ml-secret-key-path",
+            &secret,
             "--exclude-interfaces-file",
             &excluded,
         ];
@@ -196,6 +210,10 @@ impl Lab {
             std::thread::sleep(READY_CHECK);
         }
     }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn speaker_error(node: &Member, reason: &str) -> Error {

@@ -13,7 +13,7 @@ use plan::snapshot::{Node, ServiceKey, Serving};
 use protocol::l2::Interfaces;
 
 use super::read::{Seen, Slice};
-use super::succession::{Plan, Succession};
+use super::succession::{Prepared, Succession};
 use crate::layer2::{Change, Claim};
 use crate::watch::Key;
 
@@ -86,7 +86,7 @@ pub(super) struct Effects {
     pub(super) news: Vec<News>,
     pub(super) turned: Vec<Turned>,
     /// Who follows whom, if that has changed.
-    pub(super) plan: Option<Plan>,
+    pub(super) prepared: Option<Prepared>,
 }
 
 /// A Service about which something else is done now than before.
@@ -213,6 +213,8 @@ impl Announcer {
 
     pub(super) fn set_alive(&mut self, alive: Alive) {
         self.has_members = true;
+        // What is prepared says by which word on who is alive.
+        self.succession.plan_again();
         self.to_check.append(&mut self.taken_over);
         if *self.cluster.alive() != alive {
             self.look_again_in(self.cluster.with_alive(alive));
@@ -241,11 +243,11 @@ impl Announcer {
 
     /// Whether everything was seen that a decision needs.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_members && self.could_announce()
+        self.could_answer() && self.has_members
     }
 
-    /// Whether this node may be given addresses, as far as it depends on what it has seen.
-    pub(super) fn could_announce(&self) -> bool {
+    /// Whether nothing is missing but who else could.
+    pub(super) fn could_answer(&self) -> bool {
         self.has_configuration && self.has_all_services && self.has_all_slices && self.has_interfaces
     }
 
@@ -260,7 +262,7 @@ impl Announcer {
             self.decide_one(&key, &mut touched, &mut effects);
         }
         effects.changes = touched.into_iter().filter_map(|address| self.tell(address)).collect();
-        effects.plan = self.succession.plan();
+        effects.prepared = self.succession.prepared();
         effects
     }
 

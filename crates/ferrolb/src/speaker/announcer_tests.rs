@@ -231,8 +231,8 @@ fn announcer_and_other() -> (Announcer, IpAddr) {
         let effects = announcer.decide();
         if !effects.changes.is_empty() {
             assert_eq!(effects.changes, [Change::Yield { address: address(last), within: YIELD_WITHIN }]);
-            let plan = effects.plan.unwrap();
-            assert_eq!(plan.after, [("node-b".into(), vec![(address(last), Interfaces::All)])].into());
+            let prepared = effects.prepared.unwrap();
+            assert_eq!(prepared.after, [("node-b".into(), vec![(address(last), Interfaces::All)])].into());
             return (announcer, address(last));
         }
     }

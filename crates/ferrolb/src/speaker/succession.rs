@@ -28,11 +28,11 @@ enum Share {
 
 /// What is prepared.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Plan {
+pub(super) struct Prepared {
     /// What this node is to answer for at once when that node is gone.
-    pub after: HashMap<Name, Vec<(IpAddr, Interfaces)>>,
+    pub(super) after: HashMap<Name, Vec<(IpAddr, Interfaces)>>,
     /// Who takes over from this node, the heir of most first.
-    pub heirs: Vec<Name>,
+    pub(super) heirs: Vec<Name>,
 }
 
 impl Succession {
@@ -89,8 +89,13 @@ impl Succession {
         }
     }
 
+    /// Though nothing of it has changed.
+    pub(super) fn plan_again(&mut self) {
+        self.has_changed = true;
+    }
+
     /// If it is another one than last time.
-    pub(super) fn plan(&mut self) -> Option<Plan> {
+    pub(super) fn prepared(&mut self) -> Option<Prepared> {
         std::mem::take(&mut self.has_changed).then(|| {
             let of_owner = |addresses: &BTreeMap<IpAddr, Vec<(ServiceKey, Interfaces)>>| {
                 let union = |services: &[(ServiceKey, Interfaces)]| {
@@ -101,7 +106,7 @@ impl Succession {
             };
             let mut heirs: Vec<(&Name, &usize)> = self.heirs.iter().collect();
             heirs.sort_by(|(one, weight), (other, heavier)| heavier.cmp(weight).then(one.cmp(other)));
-            Plan {
+            Prepared {
                 after: self.after.iter().map(|(owner, all)| (owner.clone(), of_owner(all))).collect(),
                 heirs: heirs.into_iter().map(|(name, _)| name.clone()).collect(),
             }
@@ -152,7 +157,7 @@ mod tests {
         let mut succession = Succession::default();
         let mut see = |name: &str, announcement: Option<Announcement>| {
             succession.observe(&key(name), announcement.as_ref(), "me");
-            succession.plan()
+            succession.prepared()
         };
         let plan = see("one", Some(announcement(1, &["me", "b", "c"]))).unwrap();
         assert_eq!(plan.heirs, ["b".into(), "c".into()]);
@@ -169,6 +174,6 @@ mod tests {
         assert_eq!(plan.after.len(), 0);
         see("one", None);
         let plan = see("two", None).unwrap();
-        assert_eq!(plan, Plan::default());
+        assert_eq!(plan, Prepared::default());
     }
 }
