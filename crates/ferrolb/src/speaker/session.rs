@@ -410,6 +410,7 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        self.forget_conflicts(&effects.changes);
         self.tries_again = self.held_back.is_some() && !effects.turned.is_empty();
         let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
         let taken = self.host.take_up(&self.announcer, is_other);

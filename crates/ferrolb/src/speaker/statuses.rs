@@ -67,6 +67,10 @@ pub(super) struct Statuses {
     wanted: BTreeMap<ServiceKey, ServiceL2StatusStatus>,
     /// What is wrong with addresses.
     conflicts: BTreeMap<IpAddr, Condition>,
+    /// Addresses that this node leaves to another one for the time being, though it would announce them,
+    left: BTreeSet<IpAddr>,
+    /// and Services that have only such ones here.
+    left_services: BTreeSet<ServiceKey>,
     /// To be looked at.
     ready: BTreeSet<ServiceKey>,
     in_flight: HashSet<ServiceKey>,
@@ -115,6 +119,8 @@ impl Statuses {
             services: BTreeMap::new(),
             wanted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
+            left: BTreeSet::new(),
+            left_services: BTreeSet::new(),
             ready: BTreeSet::new(),
             in_flight: HashSet::new(),
             gone_in_flight: HashSet::new(),
@@ -169,8 +175,12 @@ impl Statuses {
     }
 
     pub(super) fn want(&mut self, service: ServiceKey, doing: Option<&Doing>) {
+        self.left_services.remove(&service);
         match doing.filter(|doing| !doing.answered.is_empty()) {
             Some(doing) => {
+                if doing.answered.iter().all(|(address, _)| self.left.contains(address)) {
+                    self.left_services.insert(service.clone());
+                }
                 let status = self.status(&service, doing);
                 self.wanted.insert(service.clone(), status);
             }
@@ -186,6 +196,15 @@ impl Statuses {
         match condition {
             Some(condition) => self.conflicts.insert(address, condition),
             None => self.conflicts.remove(&address),
+        };
+    }
+
+    /// As long as another node says that it announces, this one does not, of what it leaves to it. Whoever has the
+    /// address is to be [wanted](Statuses::want) again.
+    pub(super) fn set_left(&mut self, address: IpAddr, is_left: bool) {
+        match is_left {
+            true => self.left.insert(address),
+            false => self.left.remove(&address),
         };
     }
 
@@ -257,7 +276,8 @@ impl Statuses {
         let (ours, others): (Vec<&Object>, Vec<&Object>) =
             self.of(service).partition(|object| object.node == self.node);
         let delete = |object: &Object| Some(Step::Delete { key: object.key.clone() });
-        let Some(status) = self.wanted.get(service) else {
+        let is_told_by_another = self.left_services.contains(service) && !others.is_empty();
+        let Some(status) = self.wanted.get(service).filter(|_| !is_told_by_another) else {
             let superfluous = ours.first().or(others.iter().find(|object| is_left_behind(object)));
             return superfluous.and_then(|object| delete(object));
         };
@@ -282,7 +302,9 @@ impl Statuses {
             return wanted.map(|_| Step::Create { key, labels: self.labels(service) });
         };
         let announcer = object.status.node.as_deref().unwrap_or_default();
-        match wanted {
+        let is_told_by_another =
+            self.left_services.contains(service) && !announcer.is_empty() && announcer != self.node;
+        match wanted.filter(|_| !is_told_by_another) {
             Some(status) if object.status == *status => {
                 (!object.has_right_labels).then(|| Step::Label { key, labels: self.labels(service) })
             }

@@ -64,7 +64,10 @@ impl Wire for Handle {
                 Change::Withdraw { address } | Change::Yield { address, .. } => {
                     assert!(answered.remove(&address).is_some(), "{address} was not announced");
                 }
-                Change::Fellows { .. } | Change::Again | Change::AnnounceAgain { .. } => {}
+                Change::Fellows { .. }
+                | Change::Again
+                | Change::AnnounceAgain { .. }
+                | Change::GiveWay { .. } => {}
             }
         }
     }
