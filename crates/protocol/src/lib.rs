@@ -7,5 +7,7 @@
 
 pub mod l2;
 pub mod machine;
+pub mod member;
+pub mod random;
 
 pub use machine::Machine;
