@@ -171,8 +171,7 @@ fn of_speakers_that_know_nothing_of_each_other_one_answers() {
     assert_eq!(site.who_has(address).as_ref(), Some(first), "and clients have learnt it");
     site.lab.kill_speaker(first).unwrap();
     eventually("another one takes it back", || !site.all_who_have(address).is_empty());
-    eventually("and no more than one", || answers_alone(second));
-    assert_ne!(site.who_has(address).as_ref(), Some(third));
+    eventually("and no more than one", || answers_alone(second) || answers_alone(third));
 }
 
 #[test]
