@@ -7,7 +7,7 @@ use super::*;
 const NAMESPACE: &str = "metallb-system";
 
 fn service() -> ServiceKey {
-    ServiceKey { namespace: "default".to_owned(), name: "web".to_owned() }
+    ServiceKey::new("default", "web")
 }
 
 fn doing(interfaces: &[&str]) -> Doing {
@@ -16,7 +16,11 @@ fn doing(interfaces: &[&str]) -> Doing {
         [] => Interfaces::All,
         names => Interfaces::These(names.iter().map(|&name| name.to_owned()).collect()),
     };
-    Doing { addresses: vec![address], answered: vec![(address, interfaces)], without_interface: Vec::new() }
+    Doing {
+        addresses: [address].into(),
+        answered: [(address, interfaces)].into(),
+        without_interface: [].into(),
+    }
 }
 
 /// A server that does what it is told, and the steps that it took.
@@ -58,7 +62,7 @@ impl Server {
             StatusLayout::Metallb => NAMESPACE,
             StatusLayout::Service => "default",
         };
-        self.put(&(namespace.to_owned(), name.to_owned()), &labels, &status);
+        self.put(&(namespace.into(), name.into()), &labels, &status);
     }
 
     /// Takes every step there is, and says which.
@@ -184,7 +188,7 @@ fn an_object_beside_the_service_stays_and_names_nobody_when_nobody_announces() {
     let mut server = Server::new(StatusLayout::Service, "node-a");
     server.statuses.want(service(), Some(&doing(&[])));
     assert_eq!(server.settle(false), ["create", "set"]);
-    assert_eq!(server.objects.keys().next().unwrap(), &("default".to_owned(), "web-l2-status".to_owned()));
+    assert_eq!(server.objects.keys().next().unwrap(), &("default".into(), "web-l2-status".into()));
     server.statuses.want(service(), None);
     assert_eq!(server.settle(false), ["clear"]);
     assert_eq!(server.only(), json!({"serviceName": "web", "serviceNamespace": "default"}));
@@ -224,4 +228,29 @@ fn what_another_node_says_is_contested_only_by_whoever_announces() {
     assert!(!server.statuses.ended(&service), "an object went while the step was taken");
     let (_, step) = server.statuses.next(|_| true).unwrap();
     assert!(matches!(step, Step::Create { .. }) && !server.statuses.is_contest(&service, &step));
+}
+
+/// As long as the other one says so; before and after that, what is wrong with the address is told here.
+#[test]
+fn of_what_is_left_to_another_node_that_one_tells() {
+    for (layout, name, withdrawn) in [
+        (StatusLayout::Metallb, "l2-of-another", vec!["delete"]),
+        (StatusLayout::Service, "web-l2-status", vec![]),
+    ] {
+        let mut server = Server::new(layout, "node-a");
+        let doing = doing(&[]);
+        let address = doing.addresses[0];
+        server.statuses.want(service(), Some(&doing));
+        assert_eq!(server.settle(false), ["create", "set"], "{layout:?}");
+        server.statuses.set_left(address, true);
+        server.statuses.want(service(), Some(&doing));
+        assert_eq!(server.settle(false), [""; 0], "{layout:?}: nobody else tells");
+        server.by_another(name, "node-b");
+        assert_eq!(server.settle(false), withdrawn, "{layout:?}");
+        assert_eq!(server.only()["node"], "node-b", "{layout:?}");
+        server.statuses.set_left(address, false);
+        server.statuses.want(service(), Some(&doing));
+        server.settle(false);
+        assert_eq!(server.only()["node"], "node-a", "{layout:?}: it is taken back");
+    }
 }
