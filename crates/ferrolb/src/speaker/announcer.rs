@@ -222,11 +222,12 @@ impl Announcer {
     }
 
     pub(super) fn is_ready(&self) -> bool {
-        self.has_configuration
-            && self.has_members
-            && self.has_all_services
-            && self.has_all_slices
-            && self.has_interfaces
+        self.could_answer() && self.has_members
+    }
+
+    /// Whether nothing is missing but who else could.
+    pub(super) fn could_answer(&self) -> bool {
+        self.has_configuration && self.has_all_services && self.has_all_slices && self.has_interfaces
     }
 
     /// Decides about all that has changed.

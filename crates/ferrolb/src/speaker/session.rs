@@ -3,6 +3,8 @@
 
 #[path = "conflicts.rs"]
 mod conflicts;
+#[path = "membership.rs"]
+mod membership;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -31,14 +33,16 @@ use super::options::StatusLayout;
 use super::read::{self, NodeSeen, Seen, Slice};
 use super::statuses::{Object, Statuses};
 use super::write::{Done, Writer};
-use super::{Options, Speaker, Wire, members};
+use super::{Options, Speaker, Wire};
 use crate::backoff::sleep_until;
 use crate::configuration_state::{self, Verdict};
 use crate::events::{self, About, Recorder};
 use crate::layer2::{Change as WireChange, Claim, Links};
+use crate::members::{self, Membership};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
 use conflicts::Conflicts;
+use membership::Turns;
 
 /// Writes of statuses on the way at once. Each needs a connection, and there are many speakers.
 const WRITES: usize = 4;
@@ -101,6 +105,8 @@ pub(super) struct Session<'a> {
     /// Addresses of other nodes, whose speakers are fellows.
     fellows: BTreeSet<IpAddr>,
     node_addresses: BTreeMap<String, Vec<IpAddr>>,
+    membership: Membership,
+    turns: Turns,
     /// Watches, which end with the session.
     watches: JoinSet<()>,
 }
@@ -112,6 +118,7 @@ impl<'a> Session<'a> {
         verdict: &'a watch::Sender<Option<Verdict>>,
         pod: Option<OwnerReference>,
         host: Host,
+        membership: Membership,
     ) -> Session<'a> {
         let (client, options) = (speaker.client.clone(), &speaker.options);
         let of_plan = announce::Options {
@@ -143,13 +150,14 @@ impl<'a> Session<'a> {
             contested: HashMap::new(),
             fellows: BTreeSet::new(),
             node_addresses: BTreeMap::new(),
+            membership,
+            turns: Turns::default(),
             watches: JoinSet::new(),
         }
     }
 
-    pub(super) async fn run(&mut self) {
+    pub(super) async fn run(&mut self, mut of_members: mpsc::Receiver<members::News>) {
         let mut told = self.watch();
-        let mut alive = members::watch(&self.client, self.options, &mut self.watches);
         let mut links = self.wire.links();
         let mut news = self.wire.news();
         // What there is now is known from the start.
@@ -172,11 +180,13 @@ impl<'a> Session<'a> {
                     let now = Arc::clone(&links.borrow_and_update());
                     self.take_links(&now);
                 }
-                Ok(()) = alive.changed() => {
-                    // Nothing is said before anybody is known.
-                    let now = alive.borrow_and_update().clone();
-                    self.take_alive(now);
-                }
+                news = of_members.recv() => match news {
+                    Some(news) => self.take_members(news),
+                    None => {
+                        tracing::error!("nobody watches over members any more, and so this ends");
+                        return;
+                    }
+                },
                 Some(news) = news.recv() => self.heard(news),
                 Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
                 () = sleep_until(deadline), if deadline.is_some() => {}
@@ -184,6 +194,9 @@ impl<'a> Session<'a> {
             for _ in 0..CHANGES {
                 let Ok(change) = told.try_recv() else { break };
                 self.take(change);
+            }
+            while let Ok(news) = of_members.try_recv() {
+                self.take_members(news);
             }
             while let Some(ended) = self.writes.try_join_next_with_id() {
                 self.ended(ended);
@@ -194,8 +207,8 @@ impl<'a> Session<'a> {
     }
 
     /// What is left to be ended. Watches end here.
-    pub(super) fn into_host(self) -> Host {
-        self.host
+    pub(super) fn into_parts(self) -> (Host, Membership) {
+        (self.host, self.membership)
     }
 
     /// Begins to watch all that is read.
@@ -376,11 +389,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take_alive(&mut self, alive: Option<Alive>) {
-        if let Some(alive) = alive {
-            self.announcer.set_alive(alive);
-            self.look_at_what_others_say();
-        }
+    fn take_alive(&mut self, alive: Alive) {
+        self.announcer.set_alive(alive);
+        self.look_at_what_others_say();
     }
 
     /// Nobody may be left to see to the objects of a node that is gone.
@@ -417,6 +428,7 @@ impl<'a> Session<'a> {
         let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
         let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
+        self.close_turn();
         self.unsaid.extend(effects.news);
         self.unsaid.truncate(UNSAID);
         if self.statuses.is_complete() {

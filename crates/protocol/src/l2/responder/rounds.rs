@@ -111,6 +111,15 @@ impl Responder {
     }
 }
 
+impl Interface {
+    /// How an address is announced here. Nothing if its protocol is not spoken.
+    pub fn announcement(&self, address: IpAddr) -> impl Iterator<Item = Frame> + use<> {
+        let speaks = if address.is_ipv4() { self.arp } else { self.ndp };
+        let frames = if speaks { unasked(address, self) } else { [None, None] };
+        frames.into_iter().flatten()
+    }
+}
+
 /// How an address is announced.
 fn unasked(address: IpAddr, interface: &Interface) -> [Option<Frame>; 2] {
     match address {
