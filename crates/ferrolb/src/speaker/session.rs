@@ -441,6 +441,7 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        self.forget_conflicts(&effects.changes);
         self.tries_again = self.held_back.is_some() && !effects.turned.is_empty();
         let is_other = !effects.changes.is_empty()
             || !effects.turned.is_empty()
