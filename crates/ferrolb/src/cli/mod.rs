@@ -13,6 +13,7 @@ mod kinds;
 mod kubeconfig;
 mod lab;
 mod manifests;
+mod members;
 mod output;
 mod plan;
 mod speaker;
@@ -142,6 +143,14 @@ enum Command {
         ferrolb lab down\n\n\
         Exit codes: 0 done, 2 it could not be done; exec and capture end as their command does.")]
     Lab(lab::LabArgs),
+    /// Show which speakers the one of this machine knows, and who watches over whom
+    #[command(after_help = "Examples:\n  \
+        ferrolb members\n  \
+        ferrolb members -o json | jq '.members[] | select(.state == \"down\")'\n  \
+        kubectl exec -n metallb-system speaker-x2v9q -- /ferrolb members\n  \
+        ferrolb lab exec 1 ferrolb members\n\n\
+        Exit codes: 0 shown, 2 no speaker answers.")]
+    Members(members::MembersArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -203,6 +212,7 @@ pub fn run() -> ExitCode {
         Command::Standalone(args) => standalone::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::Members(args) => members::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),
     };
