@@ -65,7 +65,7 @@ impl Lab {
         parts.control.runtime().spawn(pods::finish(self.client(), parts.running.subscribe()));
         let nodes: Vec<_> = self.topology.nodes().collect();
         for node in &nodes {
-            self.spawn_speaker(node)?;
+            self.spawn_speaker(node, &[])?;
         }
         nodes.iter().try_for_each(|node| self.wait_for_speaker(node))?;
         self.wait_for_members();
@@ -101,11 +101,16 @@ impl Lab {
 
     /// Starts a speaker where none runs, and waits until it is ready.
     pub fn start_speaker(&self, node: &str) -> Result<(), Error> {
-        let node = self.node(node)?;
-        self.spawn_speaker(node)?;
-        self.wait_for_speaker(node)?;
+        self.start_speaker_with(node, &[])?;
         self.wait_for_members();
         Ok(())
+    }
+
+    /// The same with further arguments, which no other speaker has. Whether it gets to know others depends on them.
+    pub fn start_speaker_with(&self, node: &str, arguments: &[&str]) -> Result<(), Error> {
+        let node = self.node(node)?;
+        self.spawn_speaker(node, arguments)?;
+        self.wait_for_speaker(node)
     }
 
     /// As with `kill -9`.
@@ -144,7 +149,7 @@ impl Lab {
         Ok(())
     }
 
-    fn spawn_speaker(&self, node: &Member) -> Result<(), Error> {
+    fn spawn_speaker(&self, node: &Member, further: &[&str]) -> Result<(), Error> {
         let failed = |error: std::io::Error| speaker_error(node, &error.to_string());
         let parts = self.parts();
         let mut state = self.state();
@@ -164,7 +169,9 @@ impl Lab {
             None => std::env::current_exe().map_err(failed)?,
         };
         let log = self.speaker_log_path(node);
-        let process = parts.starter.start(&node.namespace, &log, &program, &self.speaker_arguments(node))?;
+        let mut arguments = self.speaker_arguments(node);
+        arguments.extend(further.iter().map(|&argument| argument.to_owned()));
+        let process = parts.starter.start(&node.namespace, &log, &program, &arguments)?;
         let handle = pods::handle_of(process.id()).map_err(failed)?;
         let (client, running) = (self.client(), parts.running.clone());
         let following = pods::follow(client, node.name.clone(), node.addresses(), handle, running);

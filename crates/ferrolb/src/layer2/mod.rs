@@ -81,6 +81,9 @@ pub enum Change {
     Again,
     /// The same for some addresses.
     AnnounceAgain { addresses: BTreeSet<IpAddr> },
+    /// A fellow that comes before this node claims it too: unless the fellow turns out not to answer for it, nothing is
+    /// answered until it does not. [`News::ClaimRefused`] and [`News::Claimed`] tell.
+    GiveWay { address: IpAddr },
     /// Who the other speakers are, in place of what was said before. Against them no address is defended: the election
     /// decides.
     Fellows { stations: BTreeSet<MacAddress>, addresses: BTreeSet<IpAddr> },
@@ -111,8 +114,15 @@ pub enum News {
     },
     /// Another station asked whether the address is free, and was told that it is not.
     Wanted { address: IpAddr, interface: String, station: MacAddress },
-    /// Asked for before the claim, the address turned out to be taken. It is tried again later.
-    ClaimRefused { address: IpAddr, interface: String, station: MacAddress },
+    /// Asked for before the claim, the address turned out to be taken, by a fellow only after [`Change::GiveWay`]. It is
+    /// tried again later.
+    ClaimRefused {
+        address: IpAddr,
+        interface: String,
+        station: MacAddress,
+        fellow: bool,
+        fellow_address: Option<IpAddr>,
+    },
     /// After an earlier refusal the address was free.
     Claimed { address: IpAddr },
     /// There are more addresses than can be announced.

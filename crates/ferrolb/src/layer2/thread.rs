@@ -230,6 +230,7 @@ impl Thread {
             Change::Withdraw { address } => Input::Withdraw(address),
             Change::Yield { address, within } => Input::Yield { address, until: now + within },
             Change::Again => Input::Again,
+            Change::GiveWay { address } => Input::GiveWay(address),
             Change::AnnounceAgain { addresses } => {
                 for address in addresses {
                     self.responder.handle(Input::AnnounceAgain(address), now);
@@ -312,8 +313,10 @@ impl Thread {
             Event::Wanted { address, interface, station } => {
                 News::Wanted { address, interface: name(interface), station }
             }
-            Event::ClaimRefused { address, interface, station } => {
-                News::ClaimRefused { address, interface: name(interface), station }
+            Event::ClaimRefused { address, interface, station, fellow } => {
+                let interface = name(interface);
+                let fellow_address = self.fellows.address_of(station);
+                News::ClaimRefused { address, interface, station, fellow, fellow_address }
             }
             Event::Claimed { address } => News::Claimed { address },
             Event::TooMany { address } => News::TooMany { address },

@@ -18,6 +18,7 @@ mod secret;
 mod thread;
 mod view;
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -89,6 +90,8 @@ pub enum News {
     Reunited {
         with: Name,
     },
+    /// Who had which address last, as far as anybody was told.
+    Owners(BTreeMap<IpAddr, Name>),
     /// This node hears nobody any more, or does again.
     Isolated(bool),
     /// Somebody else says that it is on this node, or on another one that has a speaker.

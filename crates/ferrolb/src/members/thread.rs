@@ -130,6 +130,7 @@ pub(super) fn start(parts: Parts) -> io::Result<Running> {
         figures: parts.figures,
         clocks: Clocks::default(),
         has_ended: false,
+        has_notes: false,
     };
     let thread = std::thread::Builder::new().name("members".to_owned()).spawn(move || thread.run())?;
     Ok(Running { commands, wake: woken, thread: Some(thread) })
@@ -153,6 +154,8 @@ struct Thread {
     figures: Arc<Figures>,
     clocks: Clocks,
     has_ended: bool,
+    /// Who had which address is known anew, and not told yet.
+    has_notes: bool,
 }
 
 impl Thread {
@@ -258,6 +261,12 @@ impl Thread {
             has_changed = true;
             self.outbox.push(News::Candidates(told));
         }
+        // Each tells them all, so those that wait are enough.
+        if self.outbox.waiting.is_empty() && std::mem::take(&mut self.has_notes) {
+            let notes = self.members.state().notes.iter();
+            let owners = notes.filter_map(|(address, note)| Some((*address, note.owner.clone()?)));
+            self.outbox.push(News::Owners(owners.collect()));
+        }
         self.outbox.flush();
         if has_changed {
             self.show_at = self.show_at.min(now + SHOW_SOON);
@@ -273,6 +282,7 @@ impl Thread {
             Event::Down { name, verdict } => self.take_over(name, Some(verdict), now),
             Event::Leaving { name } => self.take_over(name, None, now),
             Event::Candidates => {}
+            Event::Notes => self.has_notes = true,
             Event::Reunited { with } => {
                 tracing::info!(%with, "one of two was taken for dead and was not: what is answered for is announced again");
                 self.outbox.push(News::Reunited { with });

@@ -17,6 +17,7 @@ mod options;
 mod read;
 mod session;
 mod statuses;
+mod succession;
 mod write;
 
 use std::sync::Arc;
@@ -128,10 +129,7 @@ impl Speaker {
         };
         let (membership, news) = members::start(&options.members, around)?;
         let mut session = Session::new(&self, &recorder, &verdict, owner, host, membership);
-        tokio::select! {
-            () = session.run(news) => {}
-            () = stop => {}
-        }
+        session.run(news, stop).await;
         let (host, membership) = session.into_parts();
         membership.end();
         state.abort();

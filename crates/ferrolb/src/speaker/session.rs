@@ -37,7 +37,7 @@ use super::{Options, Speaker, Wire};
 use crate::backoff::sleep_until;
 use crate::configuration_state::{self, Verdict};
 use crate::events::{self, About, Recorder};
-use crate::layer2::{Change as WireChange, Claim, Links};
+use crate::layer2::{self, Change as WireChange, Claim, Links};
 use crate::members::{self, Membership};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
@@ -107,6 +107,8 @@ pub(super) struct Session<'a> {
     node_addresses: BTreeMap<String, Vec<IpAddr>>,
     membership: Membership,
     turns: Turns,
+    /// Something is not answered for any more, as was decided before.
+    has_yielded: bool,
     /// Watches, which end with the session.
     watches: JoinSet<()>,
 }
@@ -152,21 +154,28 @@ impl<'a> Session<'a> {
             node_addresses: BTreeMap::new(),
             membership,
             turns: Turns::default(),
+            has_yielded: false,
             watches: JoinSet::new(),
         }
     }
 
-    pub(super) async fn run(&mut self, mut of_members: mpsc::Receiver<members::News>) {
+    /// Until told to stop, and then until others have taken over what is answered for here.
+    pub(super) async fn run(
+        &mut self,
+        mut of_members: mpsc::Receiver<members::News>,
+        stop: impl Future<Output = ()>,
+    ) {
         let mut told = self.watch();
         let mut links = self.wire.links();
         let mut news = self.wire.news();
         // What there is now is known from the start.
         links.mark_changed();
+        tokio::pin!(stop);
         loop {
             let calm = self.conflicts.deadline();
             let pace = self.pace.deadline(self.statuses.has_ready());
             let at_once = self.tries_again.then(Instant::now);
-            let deadline = [pace, calm, at_once].into_iter().flatten().min();
+            let deadline = [pace, calm, at_once, self.turns.deadline()].into_iter().flatten().min();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
@@ -187,8 +196,14 @@ impl<'a> Session<'a> {
                         return;
                     }
                 },
-                Some(news) = news.recv() => self.heard(news),
+                Some(news) = news.recv() => match news {
+                    layer2::News::Yielded { address, .. } => {
+                        self.has_yielded |= self.announcer.yielded(address);
+                    }
+                    news => self.heard(news),
+                },
                 Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
+                () = &mut stop, if !self.turns.is_leaving() => self.leave(Instant::now()),
                 () = sleep_until(deadline), if deadline.is_some() => {}
             }
             for _ in 0..CHANGES {
@@ -203,6 +218,9 @@ impl<'a> Session<'a> {
             }
             let taken = self.turn();
             self.host.give_up(&self.announcer, taken).await;
+            if self.has_left(Instant::now()) {
+                return;
+            }
         }
     }
 
@@ -423,11 +441,14 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        self.forget_conflicts(&effects.changes);
         self.tries_again = self.held_back.is_some() && !effects.turned.is_empty();
-        let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
+        let is_other = !effects.changes.is_empty()
+            || !effects.turned.is_empty()
+            || std::mem::take(&mut self.has_yielded);
         let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
-        self.close_turn();
+        self.close_turn(effects.prepared);
         self.unsaid.extend(effects.news);
         self.unsaid.truncate(UNSAID);
         if self.statuses.is_complete() {

@@ -71,6 +71,7 @@ impl Wire for Handle {
                 Change::Fellows { .. }
                 | Change::Again
                 | Change::AnnounceAgain { .. }
+                | Change::GiveWay { .. }
                 | Change::Decided(_) => {}
             }
         }
