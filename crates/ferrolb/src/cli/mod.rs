@@ -6,6 +6,7 @@ mod component;
 mod controller;
 mod convert;
 pub mod documents;
+mod drain;
 mod ending;
 mod go_flags;
 mod input;
@@ -151,6 +152,13 @@ enum Command {
         ferrolb lab exec 1 ferrolb members\n\n\
         Exit codes: 0 shown, 2 no speaker answers.")]
     Members(members::MembersArgs),
+    /// Have other nodes take over all that a node announces, without a gap, and wait until they have
+    #[command(after_help = "Examples:\n  \
+        ferrolb drain node-1          before it is rebooted\n  \
+        ferrolb drain node-1 --undo   afterwards\n\n\
+        It sets the annotation ferrolb.io/drain of the Node. Pods stay where they are: `kubectl drain` is for those.\n\
+        Exit codes: 0 done, 1 something is still announced from it, 2 it could not be asked for.")]
+    Drain(drain::DrainArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -213,6 +221,7 @@ pub fn run() -> ExitCode {
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Members(args) => members::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),
     };
