@@ -36,10 +36,15 @@ pub(super) struct Announcer {
     /// Names of the interfaces that there are.
     interfaces: BTreeSet<String>,
     dirty: BTreeSet<ServiceKey>,
-    /// Who has an address answered for, and where.
-    wanted: BTreeMap<IpAddr, Vec<(ServiceKey, Interfaces)>>,
+    wanted: BTreeMap<IpAddr, Wanted>,
+}
+
+#[derive(Debug, Default)]
+struct Wanted {
+    /// Who has the address answered for, and where.
+    by: Vec<(ServiceKey, Interfaces)>,
     /// What was told to be answered for.
-    told: BTreeMap<IpAddr, Interfaces>,
+    told: Option<Interfaces>,
 }
 
 #[derive(Debug, Default)]
@@ -108,7 +113,6 @@ impl Announcer {
             interfaces: BTreeSet::new(),
             dirty: BTreeSet::new(),
             wanted: BTreeMap::new(),
-            told: BTreeMap::new(),
         }
     }
 
@@ -258,13 +262,13 @@ impl Announcer {
         }
         for (address, _) in before.iter().flat_map(|before| &before.answered) {
             touched.insert(*address);
-            if let Some(services) = self.wanted.get_mut(address) {
-                services.retain(|(service, _)| service != key);
+            if let Some(wanted) = self.wanted.get_mut(address) {
+                wanted.by.retain(|(service, _)| service != key);
             }
         }
         for (address, interfaces) in doing.iter().flat_map(|doing| &doing.answered) {
             touched.insert(*address);
-            let services = self.wanted.entry(*address).or_default();
+            let services = &mut self.wanted.entry(*address).or_default().by;
             services.reserve_exact(1);
             services.push((key.clone(), interfaces.clone()));
         }
@@ -347,16 +351,13 @@ impl Announcer {
 
     /// The difference to what was told of an address.
     fn tell(&mut self, address: IpAddr) -> Option<Change> {
-        if self.wanted.get(&address).is_some_and(Vec::is_empty) {
-            self.wanted.remove(&address);
-        }
-        let interfaces = self.wanted.get(&address).and_then(|services| {
-            services.iter().map(|(_, interfaces)| interfaces.clone()).reduce(Interfaces::union)
-        });
-        let Some(interfaces) = interfaces else {
-            return self.told.remove(&address).map(|_| Change::Withdraw { address });
+        let wanted = self.wanted.get_mut(&address)?;
+        let of_all = wanted.by.iter().map(|(_, interfaces)| interfaces.clone());
+        let Some(interfaces) = of_all.reduce(Interfaces::union) else {
+            let told = self.wanted.remove(&address).and_then(|wanted| wanted.told);
+            return told.map(|_| Change::Withdraw { address });
         };
-        let before = self.told.insert(address, interfaces.clone());
+        let before = wanted.told.replace(interfaces.clone());
         (before.as_ref() != Some(&interfaces)).then_some(Change::Announce {
             address,
             interfaces,
@@ -366,11 +367,11 @@ impl Announcer {
 
     /// The addresses that this node announces, each with the Services that have it.
     pub(super) fn owned(&self) -> impl Iterator<Item = (IpAddr, &ServiceKey)> {
-        self.wanted.iter().flat_map(|(address, services)| services.iter().map(|(key, _)| (*address, key)))
+        self.wanted.iter().flat_map(|(address, wanted)| wanted.by.iter().map(|(key, _)| (*address, key)))
     }
 
     pub(super) fn services_of(&self, address: IpAddr) -> impl Iterator<Item = &ServiceKey> {
-        self.wanted.get(&address).into_iter().flatten().map(|(key, _)| key)
+        self.wanted.get(&address).into_iter().flat_map(|wanted| &wanted.by).map(|(key, _)| key)
     }
 
     pub(super) fn doing(&self, key: &ServiceKey) -> Option<&Doing> {

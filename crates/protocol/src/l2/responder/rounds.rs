@@ -24,8 +24,8 @@ impl Responder {
             self.outputs.push_back(Output::Event(Event::Claimed { address }));
         }
         announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
-        announced.conflicts.rival = None;
-        announced.conflicts.fellow_heard = None;
+        announced.conflicts.take_rival();
+        announced.conflicts.forget_fellow();
         self.schedule.at_once(address, Scope::Everywhere);
         self.schedule.later(address, Later::Round, now + TIMES.round);
     }
@@ -50,7 +50,7 @@ impl Responder {
             }
             Phase::Ours { repeat_until } => {
                 if turn.later.is_some() {
-                    let rival = announced.conflicts.rival.take();
+                    let rival = announced.conflicts.take_rival();
                     self.plan_next(address, repeat_until, now);
                     if rival.is_some_and(|rival| self.fellows.contains(&rival)) {
                         return 0;
