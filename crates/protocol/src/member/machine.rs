@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::beat::{Watched, Watcher};
 use super::inquiry::{Errand, Inquiry};
 use super::message::{Greeting, Message};
+use super::notes::Notes;
 use super::own::Relearning;
 use super::record::{Record, Standing};
 use super::seal::{Refused, Seal};
@@ -58,6 +59,7 @@ pub struct Members {
     pub(super) spread_at: Instant,
     /// What is said to all a second time.
     pub(super) again: Vec<(Instant, Message, Option<SocketAddr>)>,
+    pub(super) notes: Notes,
     pub(super) heard_anybody: Instant,
     pub(super) join_until: Option<Instant>,
     pub(super) forgive_at: Instant,
@@ -99,6 +101,7 @@ impl Members {
             state: State {
                 own,
                 members: BTreeMap::new(),
+                notes: BTreeMap::new(),
                 counters: Counters::default(),
                 alive: BTreeSet::new(),
                 damped: BTreeSet::new(),
@@ -126,6 +129,7 @@ impl Members {
             spreading: Vec::new(),
             spread_at: now,
             again: Vec::new(),
+            notes: Notes::default(),
             heard_anybody: now,
             join_until: None,
             forgive_at: now + TIMES.forgiveness,
@@ -190,10 +194,7 @@ impl Members {
             if self.pings.len() < LIMITS.peers {
                 self.ping_address(from, now);
             }
-            if let Message::Records(_) | Message::Verdict { .. } = message {
-                self.take_news(message, now);
-            }
-            return;
+            return self.take_news(message, now);
         };
         let name = identity.name;
         if self.seal.is_proven(start) {
@@ -215,7 +216,7 @@ impl Members {
     }
 
     fn take_greeting(&mut self, start: [u8; 8], greeting: Greeting, now: Instant) {
-        let Greeting { is_answer, nonce, digest, own, yours } = greeting;
+        let Greeting { is_answer, nonce, digest, notes, own, yours } = greeting;
         let name = own.name.clone();
         if is_answer && self.pings.remove(&nonce).is_none() {
             self.state.counters.dropped.unasked += 1;
@@ -256,6 +257,7 @@ impl Members {
         }
         if is_current {
             self.compare(digest, &name, now);
+            self.compare_notes(notes, &name, now);
         }
     }
 
@@ -270,6 +272,9 @@ impl Members {
             Message::Verdict { record, by, silence, inquiry } => {
                 let verdict = Verdict { by: Some(by), silence, inquiry };
                 self.learn(record, Source::Judge(verdict), now);
+            }
+            Message::Notes(notes) => {
+                notes.into_iter().for_each(|(address, note)| self.take_note(address, note));
             }
             _ => {}
         }
@@ -294,6 +299,7 @@ impl Members {
         if std::mem::take(&mut self.candidates_changed) {
             self.tell(Event::Candidates);
         }
+        self.tell_notes();
         self.due = self.next_deadline().map(|due| due.max(now));
     }
 
@@ -340,7 +346,8 @@ impl Members {
         times.extend(self.inquiries.values().map(Inquiry::deadline));
         times.extend(self.errands.iter().map(|errand| errand.until.min(errand.again_at)));
         times.extend(self.again.iter().map(|(at, ..)| *at));
-        times.extend((!self.spreading.is_empty()).then_some(self.spread_at));
+        let has_news = !self.spreading.is_empty() || self.has_notes_to_tell();
+        times.extend(has_news.then_some(self.spread_at));
         times.extend(self.relearning.as_ref().map(|relearning| relearning.until));
         times.into_iter().min()
     }
@@ -395,6 +402,7 @@ impl Machine for Members {
                 self.heirs = heirs;
                 self.watchers_are_stale = true;
             }
+            Input::Note { address, owner } => self.note(address, owner),
             Input::Slept(time) => self.wake(time, now),
             Input::Leave(is_leaving) => self.state.own.is_leaving = is_leaving,
             Input::Left => {

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{Event, Output, Phase, Responder};
-use crate::l2::schedule::Later;
 use crate::l2::{MacAddress, TIMES};
 
 /// What is remembered of those who would have one address too. There are very many addresses that nobody else would.
@@ -34,9 +33,12 @@ impl Responder {
         match announced.phase {
             Phase::Ours { .. } => {}
             Phase::Yielding => return self.yielded(address, true),
-            Phase::Asking { .. } | Phase::Refused => {
-                return self.refused(address, interface, station, now);
+            Phase::Doubted { .. } if !fellow => return,
+            Phase::Asking { .. } if fellow && !announced.heeds_fellows() => return,
+            Phase::Doubted { .. } | Phase::Asking { .. } => {
+                return self.taken(address, interface, station, now);
             }
+            Phase::Refused => return,
         }
         if fellow {
             announced.conflicts.rivals().fellow_heard = Some(now);
@@ -63,16 +65,20 @@ impl Responder {
         }
     }
 
-    /// While it was asked for, somebody else turned out to have it or to ask for it too. What fellow speakers say is
-    /// about to change: it is the election's decision that is being followed here.
-    pub(super) fn refused(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
-        let Some(announced) = self.addresses.get_mut(&address) else { return };
-        if self.fellows.contains(&station) || !matches!(announced.phase, Phase::Asking { .. }) {
-            return;
+    /// While it is asked for, somebody else asks for it too. What fellow speakers say is about to change: it is the
+    /// election's decision that is being followed here.
+    pub(super) fn also_wanted_by(
+        &mut self,
+        address: IpAddr,
+        interface: u32,
+        station: MacAddress,
+        now: Instant,
+    ) {
+        let is_asked_for =
+            self.addresses.get(&address).is_some_and(|it| matches!(it.phase, Phase::Asking { .. }));
+        if is_asked_for && !self.fellows.contains(&station) {
+            self.taken(address, interface, station, now);
         }
-        announced.phase = Phase::Refused;
-        self.schedule.later(address, Later::Round, now + TIMES.retry);
-        self.outputs.push_back(Output::Event(Event::ClaimRefused { address, interface, station }));
     }
 }
 
@@ -87,6 +93,12 @@ impl Conflicts {
 
     pub(super) fn fellow_heard(&self) -> Option<Instant> {
         self.0.as_ref()?.fellow_heard
+    }
+
+    pub(super) fn forget_claims(&mut self) {
+        if let Some(rivals) = &mut self.0 {
+            rivals.claims = Told::default();
+        }
     }
 
     pub(super) fn forget_fellow(&mut self) {
