@@ -5,6 +5,7 @@
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use plan::selector::Labels;
 use plan::snapshot::{
     Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType,
     Serving,
@@ -14,7 +15,7 @@ pub fn node(node: &v1::Node) -> Node {
     let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
     Node {
         name: name(&node.metadata),
-        labels: node.metadata.labels.clone().unwrap_or_default(),
+        labels: labels(&node.metadata),
         network_unavailable: conditions
             .iter()
             .any(|condition| condition.type_ == "NetworkUnavailable" && condition.status == "True"),
@@ -45,10 +46,7 @@ pub fn serving(slice: &discovery::EndpointSlice) -> Serving {
 }
 
 pub fn namespace(namespace: &v1::Namespace) -> Namespace {
-    Namespace {
-        name: name(&namespace.metadata),
-        labels: namespace.metadata.labels.clone().unwrap_or_default(),
-    }
+    Namespace { name: name(&namespace.metadata), labels: labels(&namespace.metadata) }
 }
 
 pub fn service(service: &v1::Service) -> Service {
@@ -58,8 +56,8 @@ pub fn service(service: &v1::Service) -> Service {
     let listed = spec.cluster_ips.unwrap_or_default();
     let single = Some(&cluster_ip).filter(|ip| !ip.is_empty());
     Service {
-        key: ServiceKey { namespace: metadata.namespace.clone().unwrap_or_default(), name: name(metadata) },
-        labels: metadata.labels.clone().unwrap_or_default(),
+        key: ServiceKey::new(metadata.namespace.as_deref().unwrap_or_default(), &name(metadata)),
+        labels: labels(metadata),
         annotations: metadata.annotations.clone().unwrap_or_default(),
         service_type: service_type(spec.type_),
         load_balancer_class: spec.load_balancer_class,
@@ -78,13 +76,17 @@ pub fn service(service: &v1::Service) -> Service {
         },
         ports: spec.ports.unwrap_or_default().into_iter().map(port).collect(),
         local_traffic_only: spec.external_traffic_policy.as_deref() == Some("Local"),
-        selector: spec.selector.unwrap_or_default(),
+        selector: spec.selector.unwrap_or_default().into(),
         ingress: ingress(service.status.as_ref()),
     }
 }
 
 fn name(metadata: &ObjectMeta) -> String {
     metadata.name.clone().unwrap_or_default()
+}
+
+fn labels(metadata: &ObjectMeta) -> Labels {
+    metadata.labels.clone().unwrap_or_default().into()
 }
 
 fn service_type(written: Option<String>) -> ServiceType {

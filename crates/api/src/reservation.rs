@@ -130,7 +130,7 @@ impl Reserved {
             entry.ports.iter().map(|text| port(text).ok_or_else(|| bad(format!("{text:?} is no port"))));
         Ok(Reserved {
             reservation: Reservation {
-                service: ServiceKey { namespace: namespace.to_owned(), name: name.to_owned() },
+                service: ServiceKey::new(namespace, name),
                 addresses: entry.addresses,
                 pool: entry.pool,
                 sharing: entry.sharing,
@@ -164,7 +164,7 @@ mod tests {
     fn reserved(retain: &str, sharing: &str) -> Reserved {
         Reserved {
             reservation: Reservation {
-                service: ServiceKey { namespace: "default".to_owned(), name: "web".to_owned() },
+                service: ServiceKey::new("default", "web"),
                 addresses: vec!["192.0.2.1".parse().unwrap(), "2001:db8::1".parse().unwrap()],
                 pool: "pool".to_owned(),
                 sharing: sharing.to_owned(),

@@ -131,7 +131,7 @@ mod tests {
     const AT_ONCE: usize = 48;
 
     fn key(name: &str) -> ServiceKey {
-        ServiceKey { namespace: "default".to_owned(), name: name.to_owned() }
+        ServiceKey::new("default", name)
     }
 
     #[test]

@@ -8,10 +8,11 @@ mod stream;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio::sync::mpsc;
 
@@ -19,8 +20,8 @@ use crate::backoff::delay;
 use crate::call::Failure;
 use stream::{Event, Lines, Page};
 
-/// Namespace and name.
-pub(crate) type Key = (String, String);
+/// Namespace and name. Many remember the same one.
+pub(crate) type Key = (Arc<str>, Arc<str>);
 
 #[derive(Debug)]
 pub(crate) enum Change<T> {
@@ -126,6 +127,7 @@ pub(crate) async fn follow<K, T, M>(
         only,
         what: K::plural(&()).into_owned(),
         known: BTreeSet::new(),
+        namespace: Arc::default(),
         version: String::new(),
         failures: 0,
         is_only_listed: false,
@@ -159,6 +161,8 @@ where
     what: String,
     /// Those that were told of and are not gone.
     known: BTreeSet<Key>,
+    /// Of the object that was seen last.
+    namespace: Arc<str>,
     version: String,
     /// In a row.
     failures: u32,
@@ -264,7 +268,7 @@ where
             listed.extend(key);
             return Ok(());
         };
-        let key = key_of(&object);
+        let key = self.key_of(&object);
         let Some(value) = (self.read)(object) else { return Ok(()) };
         listed.insert(key.clone());
         self.known.insert(key.clone());
@@ -307,7 +311,7 @@ where
             };
         }
         let Some(object) = self.parse(event.object()) else { return Ok(()) };
-        let key = key_of(&object);
+        let key = self.key_of(&object);
         match (self.read)(object) {
             Some(value) => {
                 self.known.insert(key.clone());
@@ -319,6 +323,16 @@ where
 
     async fn gone(&mut self, key: Key) -> Result<(), Unheard> {
         if self.known.remove(&key) { self.tell(Change::Gone(key)).await } else { Ok(()) }
+    }
+
+    /// Many are in the same namespace, the name of which is kept once.
+    fn key_of(&mut self, object: &K) -> Key {
+        let metadata = object.meta();
+        let namespace = metadata.namespace.as_deref().unwrap_or_default();
+        if *self.namespace != *namespace {
+            self.namespace = namespace.into();
+        }
+        (Arc::clone(&self.namespace), metadata.name.as_deref().unwrap_or_default().into())
     }
 
     fn parse(&self, text: &str) -> Option<K> {
@@ -335,8 +349,4 @@ where
     async fn tell(&self, change: Change<T>) -> Result<(), Unheard> {
         self.told.send((self.message)(change)).await.map_err(|_| Unheard)
     }
-}
-
-fn key_of(object: &impl Resource) -> Key {
-    (object.namespace().unwrap_or_default(), object.name_any())
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use plan::allocate::{Allocator, Options, allocate};
 use plan::config::{AddressEntry, Pool};
+use plan::selector::Labels;
 use plan::snapshot::{IpFamilyPolicy, Service, ServiceKey, ServicePort, ServiceType};
 
 /// What has a target.
@@ -142,11 +143,8 @@ fn pool(name: &str, prefixes: &[String]) -> Pool {
 fn services(count: usize, prefix: &str) -> Vec<Service> {
     let cluster_ip = if prefix.contains(':') { "fd99::1" } else { "172.16.0.1" };
     let service = |index: usize| Service {
-        key: ServiceKey {
-            namespace: format!("namespace-{}", index % 50),
-            name: format!("service-{index:06}"),
-        },
-        labels: BTreeMap::new(),
+        key: ServiceKey::new(&format!("namespace-{}", index % 50), &format!("service-{index:06}")),
+        labels: Labels::default(),
         annotations: BTreeMap::new(),
         service_type: ServiceType::LoadBalancer,
         load_balancer_class: None,
@@ -157,7 +155,7 @@ fn services(count: usize, prefix: &str) -> Vec<Service> {
         primary_family: None,
         ports: vec![ServicePort { protocol: "TCP".to_owned(), port: 80 }],
         local_traffic_only: false,
-        selector: BTreeMap::new(),
+        selector: Labels::default(),
         ingress: Vec::new(),
     };
     (0..count).map(service).collect()

@@ -80,7 +80,7 @@ fn cluster(pools: Vec<Pool>) -> Cluster {
     let pools = pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
     let nodes = (0..NODES).map(|index| {
         let name = node_name(index);
-        (name.clone(), Node { name, labels: Labels::new(), network_unavailable: false })
+        (name.clone(), Node { name, labels: Labels::default(), network_unavailable: false })
     });
     let config = Config { pools, ..Config::default() };
     Cluster::new(Arc::new(config), Arc::new(nodes.collect()), Alive::Everyone, Options::default())
@@ -130,7 +130,7 @@ fn node_name(index: usize) -> String {
 fn service(index: usize) -> Service {
     let address = format!("10.{}.{}.{}", index % 1000 / 256, index % 1000 % 256, index / 1000 + 1);
     Service {
-        key: ServiceKey { namespace: "default".to_owned(), name: format!("service-{index:06}") },
+        key: ServiceKey::new("default", &format!("service-{index:06}")),
         labels: Labels::from([("app".to_owned(), format!("application-{}", index % 20))]),
         annotations: BTreeMap::new(),
         service_type: ServiceType::LoadBalancer,
@@ -142,7 +142,7 @@ fn service(index: usize) -> Service {
         primary_family: None,
         ports: Vec::new(),
         local_traffic_only: index.is_multiple_of(3),
-        selector: Labels::new(),
+        selector: Labels::default(),
         ingress: vec![Ingress { ip: Some(address), hostname: None }],
     }
 }

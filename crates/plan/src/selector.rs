@@ -5,7 +5,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-pub type Labels = BTreeMap<String, String>;
+use serde::{Deserialize, Serialize};
+
+/// What an object is labelled with. There may be very many objects, so it takes no more room than its texts do.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<String, String>", into = "BTreeMap<String, String>")]
+pub struct Labels(
+    /// In the order of their keys, each of them once.
+    Box<[(Box<str>, Box<str>)]>,
+);
 
 /// All requirements must hold. A selector without requirements matches everything.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Hash, PartialOrd, Ord)]
@@ -26,6 +34,39 @@ pub enum Operator {
     NotIn(BTreeSet<String>),
     Exists,
     DoesNotExist,
+}
+
+impl Labels {
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let index = self.0.binary_search_by(|(known, _)| (**known).cmp(key)).ok()?;
+        Some(&self.0[index].1)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(key, value)| (&**key, &**value))
+    }
+
+    pub fn contains_key(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+}
+
+impl From<BTreeMap<String, String>> for Labels {
+    fn from(labels: BTreeMap<String, String>) -> Labels {
+        Labels(labels.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
+    }
+}
+
+impl From<Labels> for BTreeMap<String, String> {
+    fn from(labels: Labels) -> BTreeMap<String, String> {
+        labels.0.into_iter().map(|(key, value)| (key.into(), value.into())).collect()
+    }
+}
+
+impl<const N: usize> From<[(String, String); N]> for Labels {
+    fn from(labels: [(String, String); N]) -> Labels {
+        BTreeMap::from(labels).into()
+    }
 }
 
 impl Selector {
@@ -52,7 +93,7 @@ impl Requirement {
     fn matches(&self, labels: &Labels) -> bool {
         let value = labels.get(&self.key);
         match &self.operator {
-            Operator::Equals(wanted) => value == Some(wanted),
+            Operator::Equals(wanted) => value == Some(wanted.as_str()),
             Operator::In(wanted) => value.is_some_and(|value| wanted.contains(value)),
             Operator::NotIn(unwanted) => value.is_none_or(|value| !unwanted.contains(value)),
             Operator::Exists => value.is_some(),
@@ -123,7 +164,7 @@ mod tests {
 
     #[test]
     fn an_empty_selector_and_an_empty_list_match_everything() {
-        let labels = Labels::new();
+        let labels = Labels::default();
         assert!(Selector::everything().matches(&labels));
         assert!(any_matches(&[], &labels));
         let nothing_here = Selector::new(vec![requirement("app", Operator::Exists)]);

@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::selector::Labels;
 
-/// `namespace/name`.
+/// `namespace/name`. Many remember the same one, so a clone of it takes little room.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ServiceKey {
-    pub namespace: String,
-    pub name: String,
+    pub namespace: Arc<str>,
+    pub name: Arc<str>,
 }
 
 /// What is read of a Service, and nothing else of it.
@@ -111,6 +112,12 @@ impl Serving {
     pub fn add(&mut self, other: &Serving) {
         self.anywhere |= other.anywhere;
         self.nodes.extend(other.nodes.iter().cloned());
+    }
+}
+
+impl ServiceKey {
+    pub fn new(namespace: &str, name: &str) -> ServiceKey {
+        ServiceKey { namespace: namespace.into(), name: name.into() }
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) struct KnownPools<'a>(BTreeMap<&'a str, Labels>);
 impl<'a> KnownPools<'a> {
     pub(super) fn of(objects: &'a Objects) -> KnownPools<'a> {
         let labels =
-            |pool: &'a crate::metallb::IPAddressPool| pool.metadata.labels.clone().unwrap_or_default();
+            |pool: &'a crate::metallb::IPAddressPool| pool.metadata.labels.clone().unwrap_or_default().into();
         KnownPools(objects.pools.iter().map(|pool| (name_of(&pool.metadata), labels(pool))).collect())
     }
 }

@@ -288,7 +288,7 @@ impl Manifests {
         let metadata = &slice.metadata;
         let Some(name) = ingest::service_name(slice) else { return };
         let namespace = filled(&metadata.namespace).unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned());
-        let service = ServiceKey { namespace: namespace.clone(), name: name.to_owned() };
+        let service = ServiceKey::new(&namespace, name);
         let id = (namespace, filled(&metadata.name).unwrap_or_else(|| format!("#{}", self.count)));
         self.slices.insert(id, (service, ingest::serving(slice)));
     }
@@ -296,7 +296,7 @@ impl Manifests {
     /// Of two Services with one name, the later one stands, as it would when both are applied in turn.
     fn keep_service(&mut self, mut service: Service) {
         if service.key.namespace.is_empty() {
-            service.key.namespace = DEFAULT_NAMESPACE.to_owned();
+            service.key.namespace = DEFAULT_NAMESPACE.into();
         }
         let next = self.services.len();
         match *self.service_indexes.entry(service.key.clone()).or_insert(next) {

@@ -6,7 +6,7 @@ use super::*;
 use crate::controller::service::Whole;
 
 fn key(name: &str) -> ServiceKey {
-    ServiceKey { namespace: "default".to_owned(), name: name.to_owned() }
+    ServiceKey::new("default", name)
 }
 
 fn service(name: &str, version: u64, addresses: &[&str]) -> Value {

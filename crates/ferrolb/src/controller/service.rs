@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use plan::allocate::{POOL_ANNOTATION, Write};
+use plan::selector::Labels;
 use plan::snapshot::{Service, ServiceType};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -46,7 +47,7 @@ impl Seen {
         let mut service = ingest::service(&read);
         if !service.local_traffic_only {
             // It is read only to tell who may share an address with local traffic, and there are many.
-            service.selector.clear();
+            service.selector = Labels::default();
         }
         let is_of_use = service.service_type == ServiceType::LoadBalancer
             || !service.ingress.is_empty()

@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
             Told::Pool(change) => {
                 match &change {
                     Change::Is { value, .. } => self.tell_pool(PoolNews::Is(Box::new(value.clone()))),
-                    Change::Gone((_, name)) => self.tell_pool(PoolNews::Gone(name.clone())),
+                    Change::Gone((_, name)) => self.tell_pool(PoolNews::Gone(name.to_string())),
                     Change::Complete => {}
                 }
                 // Its status is our own doing.
@@ -305,8 +305,8 @@ impl<'a> Session<'a> {
             let about = About {
                 api_version: "v1",
                 kind: "Service",
-                namespace: service.namespace.clone(),
-                name: service.name.clone(),
+                namespace: service.namespace.to_string(),
+                name: service.name.to_string(),
                 uid: seen.uid.clone(),
                 resource_version: seen.version.map(|version| version.to_string()).unwrap_or_default(),
             };

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The object that an event is about.
@@ -136,8 +137,8 @@ impl Correlator {
 /// A map that forgets what came first when it is full.
 #[derive(Debug)]
 struct Recent<K, V> {
-    values: HashMap<K, V>,
-    order: VecDeque<K>,
+    values: HashMap<Arc<K>, V>,
+    order: VecDeque<Arc<K>>,
 }
 
 impl<K: Hash + Eq + Clone, V> Recent<K, V> {
@@ -156,9 +157,11 @@ impl<K: Hash + Eq + Clone, V> Recent<K, V> {
             {
                 self.values.remove(&oldest);
             }
-            self.order.push_back(key.clone());
+            let key = Arc::new(key.clone());
+            self.order.push_back(Arc::clone(&key));
+            self.values.insert(key, first());
         }
-        self.values.entry(key.clone()).or_insert_with(first)
+        self.values.get_mut(key).expect("it was put there")
     }
 }
 

@@ -169,7 +169,7 @@ mod tests {
     fn slices(spec: &Value) -> Vec<Value> {
         let service = json!({"metadata": {"name": "web", "uid": "u"}, "spec": spec});
         let service: Service = serde_json::from_value(service).unwrap();
-        let key = ("default".to_owned(), "web".to_owned());
+        let key = ("default".into(), "web".into());
         Selecting::read(&service).map(|it| it.slices(&key, &backends())).unwrap_or_default()
     }
 

@@ -46,7 +46,7 @@ pub(super) struct Announcer {
 struct Known {
     seen: Option<Arc<Seen>>,
     /// By name. Nearly always one, so a list.
-    slices: Vec<(Box<str>, Slim)>,
+    slices: Vec<(Arc<str>, Slim)>,
     doing: Option<Doing>,
 }
 
@@ -61,11 +61,11 @@ struct Slim {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Doing {
     /// All addresses of the Service, in its order.
-    pub(super) addresses: Vec<IpAddr>,
+    pub(super) addresses: Arc<[IpAddr]>,
     /// Those that are answered for.
-    pub(super) answered: Vec<(IpAddr, Interfaces)>,
+    pub(super) answered: Box<[(IpAddr, Interfaces)]>,
     /// Those for which none of the interfaces is there.
-    pub(super) without_interface: Vec<IpAddr>,
+    pub(super) without_interface: Box<[IpAddr]>,
 }
 
 /// What follows from a look at everything that has changed.
@@ -129,7 +129,11 @@ impl Announcer {
         }
     }
 
-    pub(super) fn observe_slice(&mut self, key: Key, slice: Slice) {
+    pub(super) fn observe_slice(&mut self, key: Key, mut slice: Slice) {
+        // What is known already is not kept again.
+        if let Some((known, _)) = self.services.get_key_value(&slice.service) {
+            slice.service = known.clone();
+        }
         if self.slices.get(&key).is_some_and(|before| *before != slice.service) {
             self.forget_slice(&key);
         }
@@ -140,7 +144,7 @@ impl Announcer {
             Some((_, before)) => *before = slim,
             None => {
                 known.slices.reserve_exact(1);
-                known.slices.push((key.1.as_str().into(), slim));
+                known.slices.push((Arc::clone(&key.1), slim));
             }
         }
         self.dirty.insert(slice.service.clone());
@@ -292,7 +296,7 @@ impl Announcer {
         let (answered, without_interface): (Vec<_>, Vec<_>) =
             layer2.addresses.into_iter().partition(|(_, interfaces)| self.has_some_of(interfaces));
         let without_interface = without_interface.into_iter().map(|(address, _)| address).collect();
-        (Some(Doing { addresses, answered, without_interface }), "")
+        (Some(Doing { addresses: addresses.into(), answered: answered.into(), without_interface }), "")
     }
 
     fn has_some_of(&self, interfaces: &Interfaces) -> bool {
@@ -304,7 +308,7 @@ impl Announcer {
 
     fn news_of(&self, seen: &Arc<Seen>, doing: &Doing, before: Option<&Doing>) -> Vec<News> {
         let mut news = Vec::new();
-        let lacked = before.map(|before| before.without_interface.as_slice()).unwrap_or_default();
+        let lacked = before.map(|before| &*before.without_interface).unwrap_or_default();
         for address in doing.without_interface.iter().filter(|address| !lacked.contains(address)) {
             news.push(News {
                 seen: Arc::clone(seen),
@@ -374,7 +378,7 @@ impl Announcer {
     }
 
     pub(super) fn uid_of(&self, key: &ServiceKey) -> Option<String> {
-        self.services.get(key)?.seen.as_ref().map(|seen| seen.uid.clone())
+        self.services.get(key)?.seen.as_ref().map(|seen| seen.uid.to_string())
     }
 
     /// Whether a node has a speaker, as far as is known.
@@ -403,7 +407,7 @@ impl Announcer {
     }
 }
 
-fn merged(slices: &[(Box<str>, Slim)]) -> Serving {
+fn merged(slices: &[(Arc<str>, Slim)]) -> Serving {
     let mut all = Serving::default();
     for (_, slim) in slices {
         all.anywhere |= slim.anywhere;

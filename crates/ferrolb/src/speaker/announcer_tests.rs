@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use plan::config::{AddressEntry, L2Advertisement, Pool};
+use plan::selector::Labels;
 use plan::snapshot::{Ingress, IpFamilyPolicy, Service, ServiceType};
 
 use super::*;
@@ -8,7 +9,7 @@ use super::*;
 const ME: &str = "node-a";
 
 fn key(name: &str) -> ServiceKey {
-    ServiceKey { namespace: "default".to_owned(), name: name.to_owned() }
+    ServiceKey::new("default", name)
 }
 
 fn address(last: u8) -> IpAddr {
@@ -47,7 +48,7 @@ fn seen(name: &str, addresses: &[u8]) -> Seen {
     let entry = |last: &u8| Ingress { ip: Some(address(*last).to_string()), hostname: None };
     let service = Service {
         key: key(name),
-        labels: BTreeMap::new(),
+        labels: Labels::default(),
         annotations: BTreeMap::new(),
         service_type: ServiceType::LoadBalancer,
         load_balancer_class: None,
@@ -58,21 +59,21 @@ fn seen(name: &str, addresses: &[u8]) -> Seen {
         primary_family: None,
         ports: Vec::new(),
         local_traffic_only: false,
-        selector: BTreeMap::new(),
+        selector: Labels::default(),
         ingress: addresses.iter().map(entry).collect(),
     };
-    Seen { service, uid: format!("uid-{name}"), resource_version: "1".to_owned() }
+    Seen { service, uid: format!("uid-{name}").into(), resource_version: "1".into() }
 }
 
 fn slice_of(name: &str) -> (Key, Slice) {
     let serving = Serving { anywhere: true, nodes: ["node-b".to_owned()].into() };
-    (("default".to_owned(), format!("{name}-1")), Slice { service: key(name), serving })
+    (("default".into(), format!("{name}-1").into()), Slice { service: key(name), serving })
 }
 
 /// With one node, one interface, one Service that can be served, and everything seen.
 fn announcer() -> Announcer {
     let mut announcer = Announcer::new(ME, announce::Options::default());
-    let node = Node { name: ME.to_owned(), labels: BTreeMap::new(), network_unavailable: false };
+    let node = Node { name: ME.to_owned(), labels: Labels::default(), network_unavailable: false };
     announcer.set_nodes([(ME.to_owned(), node)].into());
     announcer.set_interfaces(["eth0".to_owned()].into());
     announcer.set_alive(Alive::Everyone);
@@ -102,7 +103,7 @@ const ASSIGNED: (&str, &str) = ("nodeAssigned", r#"announcing from node "node-a"
 #[test]
 fn nothing_is_decided_before_everything_was_seen() {
     let mut announcer = Announcer::new(ME, announce::Options::default());
-    let node = Node { name: ME.to_owned(), labels: BTreeMap::new(), network_unavailable: false };
+    let node = Node { name: ME.to_owned(), labels: Labels::default(), network_unavailable: false };
     announcer.observe(seen("a", &[1]));
     serve(&mut announcer, "a");
     announcer.set_nodes([(ME.to_owned(), node)].into());
@@ -127,7 +128,7 @@ fn what_is_announced_is_told_once_and_what_is_not_any_more_is_withdrawn() {
     assert_eq!(effects.changes, [announced(1, Interfaces::All)]);
     assert_eq!(said(&effects), [ASSIGNED]);
 
-    announcer.observe(Seen { resource_version: "2".to_owned(), ..seen("a", &[1]) });
+    announcer.observe(Seen { resource_version: "2".into(), ..seen("a", &[1]) });
     serve(&mut announcer, "a");
     let effects = announcer.decide();
     assert_eq!((effects.changes.len(), effects.news.len(), effects.turned.len()), (0, 0, 0));
@@ -173,7 +174,11 @@ fn an_interface_that_is_not_there_is_said_and_the_rest_is_announced() {
     assert_eq!(effects.changes, [Change::Withdraw { address: address(1) }]);
     let text = r#"the interfaces specified by LB IP "192.0.2.1" doesn't exist in assigned node "node-a" with protocol "layer2""#;
     assert_eq!(said(&effects), [("announceFailed", text)]);
-    assert_eq!(effects.turned[0].now.as_ref().unwrap().addresses, [address(1)], "it counts as announced");
+    assert_eq!(
+        effects.turned[0].now.as_ref().unwrap().addresses,
+        [address(1)].into(),
+        "it counts as announced"
+    );
 
     announcer.set_interfaces(["eth0".to_owned(), "eth7".to_owned()].into());
     let effects = announcer.decide();

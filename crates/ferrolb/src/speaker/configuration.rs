@@ -83,7 +83,7 @@ impl Configuration {
     }
 
     pub(super) fn knows_own_node(&self) -> bool {
-        self.nodes.values.contains_key(&(String::new(), self.node.clone()))
+        self.nodes.values.contains_key(&("".into(), self.node.as_str().into()))
     }
 
     fn is_complete(&self) -> bool {

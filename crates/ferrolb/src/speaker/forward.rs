@@ -138,8 +138,8 @@ impl Forwarder {
             self.forget_slice(&key);
         }
         let slices = self.slices.entry(service.clone()).or_default();
-        self.has_changed |= slices.get(&key.1) != Some(&endpoints);
-        slices.insert(key.1.clone(), endpoints);
+        self.has_changed |= slices.get(&*key.1) != Some(&endpoints);
+        slices.insert(key.1.to_string(), endpoints);
         self.service_of.insert(key, service);
     }
 
@@ -147,7 +147,7 @@ impl Forwarder {
         let Some(service) = self.service_of.remove(key) else { return };
         self.has_changed = true;
         if let Some(slices) = self.slices.get_mut(&service) {
-            slices.remove(&key.1);
+            slices.remove(&*key.1);
             if slices.is_empty() {
                 self.slices.remove(&service);
             }

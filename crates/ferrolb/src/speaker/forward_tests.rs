@@ -5,7 +5,7 @@ use super::*;
 const ADDRESS: &str = "192.0.2.7";
 
 fn key() -> ServiceKey {
-    ServiceKey { namespace: "default".to_owned(), name: "web".to_owned() }
+    ServiceKey::new("default", "web")
 }
 
 fn forwarder(spec: &Value, slices: &[Value]) -> Forwarder {
@@ -23,7 +23,7 @@ fn forwarder(spec: &Value, slices: &[Value]) -> Forwarder {
 }
 
 fn slice_key(number: usize) -> Key {
-    ("default".to_owned(), format!("web-{number}"))
+    ("default".into(), format!("web-{number}").into())
 }
 
 /// As `PROTOCOL/PORT` and the endpoints.
@@ -119,7 +119,7 @@ fn only_what_makes_a_difference_is_a_change() {
     forwarder.observe_slice(slice_key(0), key(), known.clone());
     assert!(!forwarder.has_changed());
     // A slice may become another Service's.
-    let other = ServiceKey { name: "other".to_owned(), ..key() };
+    let other = ServiceKey::new("default", "other");
     forwarder.observe_slice(slice_key(0), other, known);
     assert!(forwarder.has_changed());
     assert_eq!(desired(&forwarder, ADDRESS), [("tcp/80".to_owned(), vec![])]);

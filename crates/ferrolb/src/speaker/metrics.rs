@@ -33,7 +33,7 @@ struct OnTheWire {
 #[derive(Debug, Default)]
 struct Announced {
     node: String,
-    addresses: HashMap<ServiceKey, Box<[IpAddr]>>,
+    addresses: HashMap<ServiceKey, Arc<[IpAddr]>>,
 }
 
 impl Metrics {
@@ -55,7 +55,7 @@ impl Metrics {
             node.clone_into(&mut announced.node);
         }
         match doing {
-            Some(doing) => announced.addresses.insert(service.clone(), doing.addresses.as_slice().into()),
+            Some(doing) => announced.addresses.insert(service.clone(), Arc::clone(&doing.addresses)),
             None => announced.addresses.remove(service),
         };
     }
@@ -88,7 +88,7 @@ impl OnTheWire {
         let gauge = gauge.expect("the name of a metric is well-formed");
         let announced = self.announced.lock().unwrap_or_else(PoisonError::into_inner);
         for (service, addresses) in &announced.addresses {
-            for ip in addresses {
+            for ip in &**addresses {
                 let (service, ip) = (service.to_string(), ip.to_string());
                 gauge
                     .with_label_values(&[service.as_str(), LAYER2, announced.node.as_str(), ip.as_str()])

@@ -1,19 +1,21 @@
 //! What a speaker keeps of the objects that it watches. There may be very many of them.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::ingest;
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use plan::selector::Labels;
 use plan::snapshot::{Node, Service, ServiceKey, ServiceType, Serving};
 
 /// A Service, and what an event about it says of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Seen {
     pub(super) service: Service,
-    pub(super) uid: String,
-    pub(super) resource_version: String,
+    pub(super) uid: Box<str>,
+    pub(super) resource_version: Box<str>,
 }
 
 /// One EndpointSlice.
@@ -46,19 +48,24 @@ pub(super) fn service(object: &v1::Service) -> Option<Seen> {
         return None;
     }
     // What decides about addresses is the controller's.
-    service.selector.clear();
+    service.selector = Labels::default();
     service.ports = Vec::new();
     service.cluster_ips = Vec::new();
+    service.cluster_ip = String::new();
     service.annotations.retain(|key, _| plan::announce::READ_ANNOTATIONS.contains(&key.as_str()));
-    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    if service.annotations.is_empty() {
+        // One that became empty still has its room.
+        service.annotations = BTreeMap::new();
+    }
+    let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
     let metadata = &object.metadata;
     Some(Seen { service, uid: text(&metadata.uid), resource_version: text(&metadata.resource_version) })
 }
 
 pub(super) fn slice(object: &discovery::EndpointSlice) -> Option<Slice> {
-    let name = ingest::service_name(object)?.to_owned();
-    let namespace = object.metadata.namespace.clone().unwrap_or_default();
-    Some(Slice { service: ServiceKey { namespace, name }, serving: ingest::serving(object) })
+    let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+    let service = ServiceKey::new(namespace, ingest::service_name(object)?);
+    Some(Slice { service, serving: ingest::serving(object) })
 }
 
 /// A resource of the configuration without what the parser does not read.

@@ -280,7 +280,9 @@ impl<'a> Session<'a> {
     fn take_service(&mut self, change: Change<(Seen, Option<Box<ServicePorts>>)>) {
         self.metrics.of_component.updated();
         match change {
-            Change::Is { value: (seen, ports), .. } => {
+            Change::Is { key: (namespace, name), value: (mut seen, ports), .. } => {
+                // The same, but kept once.
+                seen.service.key = ServiceKey { namespace, name };
                 self.host.observe(&seen.service.key, ports);
                 self.announcer.observe(seen);
             }
@@ -344,10 +346,10 @@ impl<'a> Session<'a> {
     fn take_node(&mut self, change: Change<NodeSeen>) {
         match &change {
             Change::Is { key, value, .. } => {
-                self.node_addresses.insert(key.1.clone(), value.addresses.clone());
+                self.node_addresses.insert(key.1.to_string(), value.addresses.clone());
             }
             Change::Gone(key) => {
-                self.node_addresses.remove(&key.1);
+                self.node_addresses.remove(&*key.1);
             }
             Change::Complete => {}
         }
@@ -537,10 +539,10 @@ impl<'a> Session<'a> {
         let about = About {
             api_version: "v1",
             kind: "Service",
-            namespace: service.namespace.clone(),
-            name: service.name.clone(),
-            uid: news.seen.uid.clone(),
-            resource_version: news.seen.resource_version.clone(),
+            namespace: service.namespace.to_string(),
+            name: service.name.to_string(),
+            uid: news.seen.uid.to_string(),
+            resource_version: news.seen.resource_version.to_string(),
         };
         let reason = news.reason.to_owned();
         self.recorder.record(events::News {

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use api::metallb::{InterfaceInfo, ServiceL2Status, ServiceL2StatusStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -27,11 +28,17 @@ pub(super) struct Object {
     pub(super) key: Key,
     pub(super) service: ServiceKey,
     /// By its label.
-    node: String,
-    status: ServiceL2StatusStatus,
+    node: Arc<str>,
+    /// The node that its status names, if it is another one.
+    announcer: Option<Box<str>>,
+    status: Said,
     has_right_labels: bool,
     version: Option<u64>,
 }
+
+/// A status, as text: a quarter of the room, and there may be very many.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Said(Arc<str>);
 
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Step {
@@ -60,11 +67,11 @@ pub(super) enum Step {
 pub(super) struct Statuses {
     layout: StatusLayout,
     namespace: String,
-    node: String,
+    node: Arc<str>,
     /// Nearly always one for a Service, so a list.
     objects: BTreeMap<ServiceKey, Vec<Object>>,
     services: BTreeMap<Key, ServiceKey>,
-    wanted: BTreeMap<ServiceKey, ServiceL2StatusStatus>,
+    wanted: BTreeMap<ServiceKey, Said>,
     /// What is wrong with addresses.
     conflicts: BTreeMap<IpAddr, Condition>,
     /// To be looked at.
@@ -79,29 +86,50 @@ impl Object {
     /// Nothing if it is not about a Service.
     pub(super) fn read(object: ServiceL2Status, layout: StatusLayout) -> Option<Object> {
         let metadata = object.metadata;
-        let key = (metadata.namespace.unwrap_or_default(), metadata.name.unwrap_or_default());
+        let key: Key =
+            (metadata.namespace.unwrap_or_default().into(), metadata.name.unwrap_or_default().into());
         let mut labels = metadata.labels.unwrap_or_default();
         let (name, namespace) = (labels.remove(SERVICE_NAME), labels.remove(SERVICE_NAMESPACE));
         let node = labels.remove(NODE).unwrap_or_default();
-        let labelled = name.zip(namespace).map(|(name, namespace)| ServiceKey { namespace, name });
+        let labelled = name.zip(namespace).map(|(name, namespace)| ServiceKey::new(&namespace, &name));
         let status = object.status.unwrap_or_default();
         let (service, has_right_labels) = match layout {
             StatusLayout::Metallb => (labelled.filter(|_| !node.is_empty())?, true),
             StatusLayout::Service => {
-                let name = key.1.strip_suffix(SUFFIX)?.to_owned();
-                let service = ServiceKey { namespace: key.0.clone(), name };
+                let service = ServiceKey::new(&key.0, key.1.strip_suffix(SUFFIX)?);
                 let is_right =
                     labelled.as_ref() == Some(&service) && node == status.node.clone().unwrap_or_default();
                 (service, is_right)
             }
         };
         let version = metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
-        Some(Object { key, service, node, status, has_right_labels, version })
+        let announcer = status.node.as_deref().filter(|announcer| *announcer != node).map(Into::into);
+        let status = Said::of(&status);
+        Some(Object { key, service, node: node.into(), announcer, status, has_right_labels, version })
     }
 
     /// The node that it says announces.
     pub(super) fn announcer(&self) -> &str {
-        self.status.node.as_deref().unwrap_or(&self.node)
+        self.announcer.as_deref().unwrap_or(&self.node)
+    }
+}
+
+impl Said {
+    fn of(status: &ServiceL2StatusStatus) -> Said {
+        Said(serde_json::to_string(status).unwrap_or_default().into())
+    }
+
+    fn read(&self) -> ServiceL2StatusStatus {
+        serde_json::from_str(&self.0).unwrap_or_default()
+    }
+
+    /// Three fields cannot be changed once they are set.
+    fn can_become(&self, wanted: &Said) -> bool {
+        let (is, wanted) = (self.read(), wanted.read());
+        let can = |is: &Option<String>, wanted: &Option<String>| is.is_none() || is == wanted;
+        can(&is.node, &wanted.node)
+            && can(&is.service_name, &wanted.service_name)
+            && can(&is.service_namespace, &wanted.service_namespace)
     }
 }
 
@@ -110,7 +138,7 @@ impl Statuses {
         Statuses {
             layout,
             namespace: namespace.to_owned(),
-            node: node.to_owned(),
+            node: node.into(),
             objects: BTreeMap::new(),
             services: BTreeMap::new(),
             wanted: BTreeMap::new(),
@@ -122,7 +150,8 @@ impl Statuses {
         }
     }
 
-    pub(super) fn observe(&mut self, object: Object) {
+    pub(super) fn observe(&mut self, mut object: Object) {
+        self.share(&mut object);
         let of_service = self.objects.entry(object.service.clone()).or_default();
         let known = of_service.iter().position(|known| known.key == object.key);
         if known.is_some_and(|at| of_service[at].version > object.version) {
@@ -137,6 +166,19 @@ impl Statuses {
                 of_service.reserve_exact(1);
                 of_service.push(object);
                 of_service.sort_by(|a, b| a.key.cmp(&b.key));
+            }
+        }
+    }
+
+    /// What is known already is not kept again.
+    fn share(&self, object: &mut Object) {
+        if object.node == self.node {
+            object.node = Arc::clone(&self.node);
+        }
+        if let Some((service, wanted)) = self.wanted.get_key_value(&object.service) {
+            object.service = service.clone();
+            if object.status == *wanted {
+                object.status = wanted.clone();
             }
         }
     }
@@ -165,13 +207,17 @@ impl Statuses {
 
     /// Whether it is told already that this node announces the Service.
     pub(super) fn tells_of_us(&self, service: &ServiceKey) -> bool {
-        self.of(service).map(Object::announcer).any(|node| node == self.node)
+        self.of(service).map(Object::announcer).any(|node| *node == *self.node)
     }
 
     pub(super) fn want(&mut self, service: ServiceKey, doing: Option<&Doing>) {
         match doing.filter(|doing| !doing.answered.is_empty()) {
             Some(doing) => {
-                let status = self.status(&service, doing);
+                let mut status = Said::of(&self.status(&service, doing));
+                // What is said already is not kept again.
+                if let Some(same) = self.of(&service).find(|object| object.status == status) {
+                    status = same.status.clone();
+                }
                 self.wanted.insert(service.clone(), status);
             }
             None => {
@@ -191,12 +237,12 @@ impl Statuses {
 
     /// What others say of Services.
     pub(super) fn of_others(&self) -> impl Iterator<Item = &Object> {
-        self.objects.values().flatten().filter(|object| object.announcer() != self.node)
+        self.objects.values().flatten().filter(|object| *object.announcer() != *self.node)
     }
 
     /// Whether another node is said to announce the Service.
     pub(super) fn another_announces(&self, service: &ServiceKey) -> bool {
-        self.of(service).map(Object::announcer).any(|node| !node.is_empty() && node != self.node)
+        self.of(service).map(Object::announcer).any(|node| !node.is_empty() && *node != *self.node)
     }
 
     /// Looks again, for instance because a step has failed.
@@ -217,7 +263,8 @@ impl Statuses {
 
     /// Whether this step takes away what another node says while this one says otherwise.
     pub(super) fn is_contest(&self, service: &ServiceKey, step: &Step) -> bool {
-        let of_another = |key: &Key| self.of(service).any(|it| it.key == *key && it.announcer() != self.node);
+        let of_another =
+            |key: &Key| self.of(service).any(|it| it.key == *key && *it.announcer() != *self.node);
         match step {
             Step::Delete { key } | Step::Clear { key } => {
                 self.wanted.contains_key(service) && of_another(key)
@@ -267,8 +314,8 @@ impl Statuses {
         match ours.as_slice() {
             [] => Some(Step::Create { key: self.key(service), labels: self.labels(service) }),
             [ours] if ours.status == *status => None,
-            [ours] if !can_become(&ours.status, status) => delete(ours),
-            [ours] => Some(Step::SetStatus { key: ours.key.clone(), status: status.clone() }),
+            [ours] if !ours.status.can_become(status) => delete(ours),
+            [ours] => Some(Step::SetStatus { key: ours.key.clone(), status: status.read() }),
             [.., last] => delete(last),
         }
     }
@@ -281,18 +328,19 @@ impl Statuses {
         let Some(object) = object else {
             return wanted.map(|_| Step::Create { key, labels: self.labels(service) });
         };
-        let announcer = object.status.node.as_deref().unwrap_or_default();
         match wanted {
             Some(status) if object.status == *status => {
                 (!object.has_right_labels).then(|| Step::Label { key, labels: self.labels(service) })
             }
-            Some(status) if can_become(&object.status, status) => {
-                Some(Step::SetStatus { key, status: status.clone() })
+            Some(status) if object.status.can_become(status) => {
+                Some(Step::SetStatus { key, status: status.read() })
             }
             Some(_) => Some(Step::Clear { key }),
-            None if announcer.is_empty() => None,
-            None if announcer == self.node || is_left_behind(object) => Some(Step::Clear { key }),
-            None => None,
+            None => {
+                let announcer = object.status.read().node.unwrap_or_default();
+                let is_wrong = *announcer == *self.node || is_left_behind(object);
+                (!announcer.is_empty() && is_wrong).then_some(Step::Clear { key })
+            }
         }
     }
 
@@ -306,9 +354,9 @@ impl Statuses {
             _ => Vec::new(),
         };
         ServiceL2StatusStatus {
-            node: Some(self.node.clone()),
-            service_name: Some(service.name.clone()),
-            service_namespace: Some(service.namespace.clone()),
+            node: Some(self.node.to_string()),
+            service_name: Some(service.name.to_string()),
+            service_namespace: Some(service.namespace.to_string()),
             interfaces: interfaces.into_iter().map(|name| InterfaceInfo { name }).collect(),
             ips: doing.answered.iter().map(|(address, _)| address.to_string()).collect(),
             // One for a type, so that of the first address stands for all.
@@ -324,7 +372,7 @@ impl Statuses {
     fn labels(&self, service: &ServiceKey) -> BTreeMap<String, String> {
         [(NODE, &self.node), (SERVICE_NAME, &service.name), (SERVICE_NAMESPACE, &service.namespace)]
             .into_iter()
-            .map(|(key, value)| (key.to_owned(), value.clone()))
+            .map(|(key, value)| (key.to_owned(), value.to_string()))
             .collect()
     }
 
@@ -334,19 +382,11 @@ impl Statuses {
             StatusLayout::Metallb => {
                 let digest = Sha256::digest(format!("{}/{}/{}", self.node, service.namespace, service.name));
                 let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-                (self.namespace.clone(), format!("l2-{name}"))
+                (self.namespace.as_str().into(), format!("l2-{name}").into())
             }
-            StatusLayout::Service => (service.namespace.clone(), format!("{}{SUFFIX}", service.name)),
+            StatusLayout::Service => (service.namespace.clone(), format!("{}{SUFFIX}", service.name).into()),
         }
     }
-}
-
-/// Three fields cannot be changed once they are set.
-fn can_become(is: &ServiceL2StatusStatus, wanted: &ServiceL2StatusStatus) -> bool {
-    let can = |is: &Option<String>, wanted: &Option<String>| is.is_none() || is == wanted;
-    can(&is.node, &wanted.node)
-        && can(&is.service_name, &wanted.service_name)
-        && can(&is.service_namespace, &wanted.service_namespace)
 }
 
 #[cfg(test)]

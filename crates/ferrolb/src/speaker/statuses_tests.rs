@@ -7,7 +7,7 @@ use super::*;
 const NAMESPACE: &str = "metallb-system";
 
 fn service() -> ServiceKey {
-    ServiceKey { namespace: "default".to_owned(), name: "web".to_owned() }
+    ServiceKey::new("default", "web")
 }
 
 fn doing(interfaces: &[&str]) -> Doing {
@@ -16,7 +16,11 @@ fn doing(interfaces: &[&str]) -> Doing {
         [] => Interfaces::All,
         names => Interfaces::These(names.iter().map(|&name| name.to_owned()).collect()),
     };
-    Doing { addresses: vec![address], answered: vec![(address, interfaces)], without_interface: Vec::new() }
+    Doing {
+        addresses: [address].into(),
+        answered: [(address, interfaces)].into(),
+        without_interface: [].into(),
+    }
 }
 
 /// A server that does what it is told, and the steps that it took.
@@ -58,7 +62,7 @@ impl Server {
             StatusLayout::Metallb => NAMESPACE,
             StatusLayout::Service => "default",
         };
-        self.put(&(namespace.to_owned(), name.to_owned()), &labels, &status);
+        self.put(&(namespace.into(), name.into()), &labels, &status);
     }
 
     /// Takes every step there is, and says which.
@@ -184,7 +188,7 @@ fn an_object_beside_the_service_stays_and_names_nobody_when_nobody_announces() {
     let mut server = Server::new(StatusLayout::Service, "node-a");
     server.statuses.want(service(), Some(&doing(&[])));
     assert_eq!(server.settle(false), ["create", "set"]);
-    assert_eq!(server.objects.keys().next().unwrap(), &("default".to_owned(), "web-l2-status".to_owned()));
+    assert_eq!(server.objects.keys().next().unwrap(), &("default".into(), "web-l2-status".into()));
     server.statuses.want(service(), None);
     assert_eq!(server.settle(false), ["clear"]);
     assert_eq!(server.only(), json!({"serviceName": "web", "serviceNamespace": "default"}));

@@ -106,7 +106,7 @@ impl Writer {
                 .map(|uid| OwnerReference {
                     api_version: "v1".to_owned(),
                     kind: "Service".to_owned(),
-                    name: service.name.clone(),
+                    name: service.name.to_string(),
                     uid,
                     ..OwnerReference::default()
                 })

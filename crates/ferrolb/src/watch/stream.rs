@@ -148,7 +148,7 @@ impl<'a> Event<'a> {
 pub(super) fn key(object: &str) -> Option<Key> {
     let named: Named = serde_json::from_str(object).ok()?;
     let NamedMetadata { namespace, name, .. } = named.metadata;
-    (!name.is_empty()).then_some((namespace, name))
+    (!name.is_empty()).then(|| (namespace.into(), name.into()))
 }
 
 impl Lines {
@@ -240,7 +240,7 @@ mod tests {
             br#"{"type":"ADDED","object":{"metadata":{"name":"a","namespace":"b","resourceVersion":"9"}}}"#;
         let event = Event::read(line).unwrap();
         assert_eq!(event.version().as_deref(), Some("9"));
-        assert_eq!(key(event.object()), Some(("b".to_owned(), "a".to_owned())));
+        assert_eq!(key(event.object()), Some(("b".into(), "a".into())));
         assert!(!event.is_bookmark() && !event.is_deletion());
         let line = br#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#;
         let failure = Event::read(line).err().unwrap();

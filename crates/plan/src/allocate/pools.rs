@@ -119,7 +119,7 @@ impl Pools {
     /// The pools meant for this Service, the preferred ones first.
     pub(super) fn pinned_to(&self, tenant: &Tenant<'_>) -> impl Iterator<Item = PoolId> {
         let mut here =
-            self.pinned_to_namespace.get(&tenant.key.namespace).into_iter().flatten().copied().peekable();
+            self.pinned_to_namespace.get(&*tenant.key.namespace).into_iter().flatten().copied().peekable();
         let mut anywhere = self.pinned_anywhere.iter().copied().peekable();
         std::iter::from_fn(move || match (here.peek(), anywhere.peek()) {
             (Some(&a), Some(&b)) if self.preference(b) < self.preference(a) => anywhere.next(),

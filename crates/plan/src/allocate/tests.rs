@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use super::*;
 use crate::config::{AddressEntry, Scope};
-use crate::selector::{Operator, Requirement, Selector};
+use crate::selector::{Labels, Operator, Requirement, Selector};
 use crate::snapshot::{Ingress, IpFamily, IpFamilyPolicy, ServiceKey, ServicePort, ServiceType};
 
 fn ip(text: &str) -> IpAddr {
@@ -49,8 +49,8 @@ fn allocator(of: impl IntoIterator<Item = Pool>) -> Allocator {
 /// A Service of type LoadBalancer in the namespace `default`, IPv4, with one port that depends on its name.
 fn service(name: &str) -> Service {
     Service {
-        key: ServiceKey { namespace: "default".to_owned(), name: name.to_owned() },
-        labels: BTreeMap::new(),
+        key: ServiceKey::new("default", name),
+        labels: Labels::default(),
         annotations: BTreeMap::new(),
         service_type: ServiceType::LoadBalancer,
         load_balancer_class: None,
@@ -61,7 +61,7 @@ fn service(name: &str) -> Service {
         primary_family: None,
         ports: vec![port("TCP/80")],
         local_traffic_only: false,
-        selector: BTreeMap::new(),
+        selector: Labels::default(),
         ingress: Vec::new(),
     }
 }
@@ -102,11 +102,11 @@ impl Service {
     }
 
     fn namespace(self, namespace: &str) -> Service {
-        self.with(|service| service.key.namespace = namespace.to_owned())
+        self.with(|service| service.key.namespace = namespace.into())
     }
 
     fn label(self, key: &str, value: &str) -> Service {
-        self.with(|service| drop(service.labels.insert(key.to_owned(), value.to_owned())))
+        self.with(|service| service.labels = Labels::from([(key.to_owned(), value.to_owned())]))
     }
 
     fn annotate(self, key: &str, value: &str) -> Service {
@@ -133,7 +133,7 @@ impl Service {
     fn local(self, app: &str) -> Service {
         self.with(|service| {
             service.local_traffic_only = true;
-            service.selector = BTreeMap::from([("app".to_owned(), app.to_owned())]);
+            service.selector = Labels::from([("app".to_owned(), app.to_owned())]);
         })
     }
 

@@ -17,7 +17,8 @@ fn set(names: &[&str]) -> BTreeSet<String> {
 }
 
 fn labels(labels: &[(&str, &str)]) -> Labels {
-    labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect()
+    let labels = labels.iter().map(|&(key, value)| (key.to_owned(), value.to_owned()));
+    labels.collect::<BTreeMap<_, _>>().into()
 }
 
 fn pool(name: &str, prefixes: &[&str], advertisements: Vec<L2Advertisement>) -> Pool {
@@ -45,14 +46,14 @@ fn advertisement(name: &str, nodes: &[&str]) -> L2Advertisement {
 }
 
 fn node(name: &str) -> Node {
-    Node { name: name.to_owned(), labels: Labels::new(), network_unavailable: false }
+    Node { name: name.to_owned(), labels: Labels::default(), network_unavailable: false }
 }
 
 fn service(addresses: &[&str]) -> Service {
     let entry = |address: &&str| Ingress { ip: Some((*address).to_owned()), hostname: None };
     Service {
-        key: ServiceKey { namespace: "default".to_owned(), name: "web".to_owned() },
-        labels: Labels::new(),
+        key: ServiceKey::new("default", "web"),
+        labels: Labels::default(),
         annotations: BTreeMap::new(),
         service_type: ServiceType::LoadBalancer,
         load_balancer_class: None,
@@ -63,7 +64,7 @@ fn service(addresses: &[&str]) -> Service {
         primary_family: None,
         ports: Vec::new(),
         local_traffic_only: false,
-        selector: Labels::new(),
+        selector: Labels::default(),
         ingress: addresses.iter().map(entry).collect(),
     }
 }

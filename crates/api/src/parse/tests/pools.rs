@@ -125,7 +125,7 @@ fn a_scope_says_who_may_use_a_pool() {
     };
     let scope_of = |allocation: Value| read(&resources(&allocation)).config.pools["p"].scope.clone().unwrap();
     let labels = |name: &str| [("team".to_owned(), name.to_owned())].into();
-    let nobody = plan::selector::Labels::new();
+    let nobody = plan::selector::Labels::default();
 
     let everybody = scope_of(json!({"priority": 7}));
     assert_eq!(everybody.priority, 7);

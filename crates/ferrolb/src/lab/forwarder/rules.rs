@@ -111,7 +111,7 @@ impl Slice {
             })
         });
         Some(Slice {
-            service: (slice.metadata.namespace.clone().unwrap_or_default(), service),
+            service: (slice.metadata.namespace.as_deref().unwrap_or_default().into(), service.into()),
             ports: ports.collect(),
             endpoints: endpoints.collect(),
         })
@@ -266,7 +266,7 @@ mod tests {
             }))
             .unwrap()
         };
-        let key = |name: &str| ("default".to_owned(), name.to_owned());
+        let key = |name: &str| -> Key { ("default".into(), name.into()) };
         Rules {
             frontends: BTreeMap::from([(key("web"), Frontend::read(&service).unwrap())]),
             slices: BTreeMap::from([

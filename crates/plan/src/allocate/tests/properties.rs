@@ -310,7 +310,7 @@ proptest! {
         newcomer in any_service(),
     ) {
         let mut world = World::new(pools);
-        let newcomer = Service { key: ServiceKey { name: "newcomer".to_owned(), ..newcomer.key }, ..newcomer };
+        let newcomer = Service { key: ServiceKey { name: "newcomer".into(), ..newcomer.key }, ..newcomer };
         for step in steps {
             let before = world.held();
             let changed = match &step {

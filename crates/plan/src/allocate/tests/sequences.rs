@@ -42,7 +42,7 @@ impl Cluster {
 
     /// Only the decision about the changed Service says whether anybody else is looked at.
     fn change(&mut self, name: &str, change: impl FnOnce(Service) -> Service) {
-        let index = self.services.iter().position(|service| service.key.name == name).unwrap();
+        let index = self.services.iter().position(|service| *service.key.name == *name).unwrap();
         let service = self.services.remove(index);
         self.services.insert(index, change(service));
         if settle(&mut self.allocator, &mut self.services[index]).world_changed {
@@ -51,7 +51,7 @@ impl Cluster {
     }
 
     fn delete(&mut self, name: &str) {
-        let index = self.services.iter().position(|service| service.key.name == name).unwrap();
+        let index = self.services.iter().position(|service| *service.key.name == *name).unwrap();
         if self.allocator.remove(&self.services.remove(index).key) {
             self.reprocess();
         }
@@ -64,7 +64,7 @@ impl Cluster {
     }
 
     fn status(&self, name: &str) -> String {
-        let service = self.services.iter().find(|service| service.key.name == name).unwrap();
+        let service = self.services.iter().find(|service| *service.key.name == *name).unwrap();
         let addresses: Vec<_> = service.ingress.iter().filter_map(|entry| entry.ip.clone()).collect();
         addresses.join(" ")
     }

@@ -42,7 +42,7 @@ fn clusters() -> impl Strategy<Value = Cluster> {
     (advertisements(), known, alive, any::<bool>()).prop_map(
         |(advertisements, known, alive, ignore_exclude_label)| {
             let known = known.into_iter().map(|(name, (network_unavailable, is_excluded))| {
-                let labels = if is_excluded { labels(&[(EXCLUDE_LABEL, "")]) } else { Labels::new() };
+                let labels = if is_excluded { labels(&[(EXCLUDE_LABEL, "")]) } else { Labels::default() };
                 (name.to_owned(), Node { labels, network_unavailable, ..node(name) })
             });
             let pool = pool("p", &["10.20.30.0/24"], advertisements);
