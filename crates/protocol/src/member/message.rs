@@ -62,6 +62,8 @@ pub(super) enum BeatState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Greeting {
     pub(super) is_answer: bool,
+    /// The sender took the one that it greets for dead, and nobody else did: it is the sender that was cut off.
+    pub(super) was_missed: bool,
     pub(super) nonce: u32,
     /// Of the sender's table.
     pub(super) digest: u64,
@@ -81,6 +83,7 @@ impl Message {
             Message::Ping(greeting) => {
                 out.byte(2);
                 out.byte(u8::from(greeting.is_answer));
+                out.byte(u8::from(greeting.was_missed));
                 out.bytes(&greeting.nonce.to_be_bytes());
                 out.bytes(&greeting.digest.to_be_bytes());
                 out.record(&greeting.own);
@@ -121,6 +124,7 @@ impl Message {
             1 => Message::Beat(from.beat()?),
             2 => Message::Ping(Greeting {
                 is_answer: from.flag()?,
+                was_missed: from.flag()?,
                 nonce: from.u32()?,
                 digest: u64::from_be_bytes(from.array()?),
                 own: from.record()?,
@@ -387,7 +391,7 @@ mod tests {
         );
         let greeting = (any::<bool>(), any::<u32>(), any::<u64>(), record(), prop::option::of(record()))
             .prop_map(|(is_answer, nonce, digest, own, yours)| {
-                Message::Ping(Greeting { is_answer, nonce, digest, own, yours })
+                Message::Ping(Greeting { is_answer, was_missed: nonce % 2 == 0, nonce, digest, own, yours })
             });
         let verdict = (record(), "[a-z]{1,9}", any::<u32>(), any::<u32>()).prop_map(
             |(record, by, silence, inquiry)| {

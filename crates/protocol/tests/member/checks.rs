@@ -109,7 +109,13 @@ impl World {
                 }
             }
             for group in &serving {
-                if !answering.iter().any(|who| groups[*who] == Some(*group)) {
+                let is_short = |who: &usize| {
+                    let speaker = &self.speakers[*who];
+                    groups[*who] == Some(*group) && !speaker.is_awake(self.now) && !speaker.is_excusable
+                };
+                let is_answered = answering.iter().any(|who| groups[*who] == Some(*group));
+                // Silent for the moment, and soon awake again: nobody needs to know.
+                if !is_answered && !self.claimants[address].iter().any(is_short) {
                     let owner = self.speakers[*group].owners.as_ref().and_then(|owners| owners[address]);
                     return self.violated(
                         Invariant::Liveness,

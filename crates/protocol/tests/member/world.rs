@@ -419,8 +419,9 @@ pub(crate) fn key(number: u32) -> Key {
 pub(crate) fn first_start(world: &mut World) {
     for who in 0..world.speakers.len() {
         world.speakers[who].address = address_of(who);
-        world.speakers[who].generation = 1_000_000 + world.random.draw() % 1000;
         let is_double = (world.setup.nodes..world.setup.nodes + world.setup.doubles).contains(&who);
+        let generation = 1_000_000 + world.random.draw() % 1000;
+        world.speakers[who].generation = generation + if is_double { 10_000 } else { 0 };
         let at = world.random.millis(0, 300) + if is_double { DOUBLES_AFTER } else { Duration::ZERO };
         world.at(at, Happening::Start { who, life: 0 });
     }
