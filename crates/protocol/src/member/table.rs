@@ -213,7 +213,14 @@ impl Members {
             return;
         }
         let name = record.name.clone();
-        let member = Member { record, is_heard: true, last_heard: None, since: now, was_missed: false, watching: None };
+        let member = Member {
+            record,
+            is_heard: true,
+            last_heard: None,
+            since: now,
+            was_missed: false,
+            watching: None,
+        };
         self.state.members.insert(name.clone(), member);
         self.count_member(&name);
         self.spread(&name);
@@ -392,7 +399,14 @@ impl Members {
         }
         self.pings.insert(nonce, (to, now));
         let digest = self.digest();
-        Greeting { is_answer: false, was_missed: false, nonce, digest, own: self.state.own.record.clone(), yours }
+        Greeting {
+            is_answer: false,
+            was_missed: false,
+            nonce,
+            digest,
+            own: self.state.own.record.clone(),
+            yours,
+        }
     }
 
     pub(super) fn pong(&mut self, nonce: u32, to: &Record) {

@@ -13,6 +13,8 @@ use super::world::{Happening, World};
 
 /// Timers fire late, datagrams take time, an owner is computed in a moment.
 const SLACK: Duration = Duration::from_millis(60);
+/// From waking up until something is done.
+const MOMENT: Duration = Duration::from_millis(1);
 /// With datagrams lost on the way, some things are said again before they are heard.
 const LOSSES: Duration = Duration::from_secs(1);
 
@@ -111,7 +113,8 @@ impl World {
             for group in &serving {
                 let is_short = |who: &usize| {
                     let speaker = &self.speakers[*who];
-                    groups[*who] == Some(*group) && !speaker.is_awake(self.now) && !speaker.is_excusable
+                    let is_asleep = self.now < speaker.asleep_until + MOMENT;
+                    groups[*who] == Some(*group) && is_asleep && !speaker.is_excusable
                 };
                 let is_answered = answering.iter().any(|who| groups[*who] == Some(*group));
                 // Silent for the moment, and soon awake again: nobody needs to know.
@@ -243,13 +246,19 @@ impl World {
                 let heard = usize::from(self.caches[place][address]);
                 let mut near = answering.iter().filter(|who| self.network.is_mutual(place, **who));
                 let Some(owner) = near.next() else { continue };
-                if heard != usize::from(u16::MAX) && heard != *owner {
+                if heard != usize::from(u16::MAX) && heard != *owner && !self.is_gone_unseen(heard) {
                     let text =
                         format!("a client beside {place} takes {heard} for {owner} at address {address}");
                     return self.violated(Invariant::Clients, text);
                 }
             }
         }
+    }
+
+    /// It fell silent before anybody on the other side of a partition that healed could hear it.
+    fn is_gone_unseen(&self, who: usize) -> bool {
+        let speaker = &self.speakers[who];
+        !speaker.is_awake(self.now) && speaker.gone_at < self.reconnected_at + self.heal_bound()
     }
 
     /// `who` says that a node is down.
@@ -263,7 +272,15 @@ impl World {
     }
 
     pub(crate) fn check_removals(&mut self, who: usize, before: &BTreeSet<Name>, after: &BTreeSet<Name>) {
-        let removed = before.difference(after).find(|name| !self.is_excused(who, name)).cloned();
+        let speaker = &self.speakers[who];
+        let own = speaker.members.as_ref().map(|members| &members.state().own);
+        // Nobody answers, and so it takes itself for cut off. That the others are gone it cannot know.
+        let is_alone = own.is_some_and(|own| own.is_isolated && own.yields);
+        let is_excused = |name: &Name| {
+            self.is_excused(who, name)
+                || is_alone && (0..self.setup.nodes).any(|other| other != who && self.has_cause(other))
+        };
+        let removed = before.difference(after).find(|name| !is_excused(name)).cloned();
         if let Some(name) = removed {
             self.violated(
                 Invariant::Stability,
@@ -273,15 +290,17 @@ impl World {
     }
 
     fn is_excused(&self, who: usize, name: &Name) -> bool {
-        let has_cause = |who: usize| {
-            let speaker = &self.speakers[who];
-            !speaker.is_awake(self.now) && speaker.is_excusable
-                || !speaker.is_ready
-                || speaker.is_leaving
-                || speaker.excused_until > self.now
-        };
         let named = usize::from(self.election.number(name));
-        !self.network.is_whole() || has_cause(who) || has_cause(named)
+        !self.network.is_whole() || self.has_cause(who) || self.has_cause(named)
+    }
+
+    /// Whether whatever others think of it may have a reason.
+    fn has_cause(&self, who: usize) -> bool {
+        let speaker = &self.speakers[who];
+        !speaker.is_awake(self.now) && speaker.is_excusable
+            || !speaker.is_ready
+            || speaker.is_leaving
+            || speaker.excused_until > self.now
     }
 
     /// `who` has taken over addresses. Those that had them and cannot know it must not be able to answer either.

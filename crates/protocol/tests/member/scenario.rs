@@ -125,6 +125,7 @@ impl World {
 
     /// Others do not hear it any more. How long its addresses are gone is measured from here.
     fn lost(&mut self, who: usize) {
+        self.speakers[who].gone_at = self.now;
         for address in 0..self.setup.addresses {
             if self.speakers[who].answers(address, self.now) {
                 self.figures.lost_at.insert(address, (who, self.now));
@@ -164,9 +165,7 @@ impl World {
         if !speaker.is_running() || speaker.asleep_until.max(speaker.frozen_until) > self.now {
             return;
         }
-        if matches!(how, Fault::Freeze(..) | Fault::Starve(..)) {
-            self.lost(who);
-        }
+        self.lost(who);
         let speaker = &mut self.speakers[who];
         speaker.asleep_until = until;
         if !matches!(how, Fault::Starve(..)) {
@@ -229,6 +228,7 @@ impl World {
     }
 
     fn connections_changed(&mut self) {
+        self.reconnected_at = self.now;
         self.groups = None;
         let bound = self.heal_bound();
         for speaker in &mut self.speakers {

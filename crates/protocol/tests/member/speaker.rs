@@ -60,6 +60,8 @@ pub(crate) struct Speaker {
     pub(crate) heard: HashMap<usize, Time>,
     /// Gained while it could not say so.
     pub(crate) unsaid: BTreeSet<usize>,
+    /// When it last ended or fell asleep.
+    pub(crate) gone_at: Time,
     /// Until then whatever others think of it has a reason.
     pub(crate) excused_until: Time,
     pub(crate) traffic: Traffic,
@@ -103,6 +105,7 @@ impl Speaker {
             claims: vec![Claim::None; addresses],
             heard: HashMap::new(),
             unsaid: BTreeSet::new(),
+            gone_at: Time::ZERO,
             excused_until: NEVER,
             traffic: Traffic::default(),
         }

@@ -80,6 +80,8 @@ pub(crate) struct World {
     /// Something about who answers.
     pub(crate) has_changed: bool,
     is_unchecked: bool,
+    /// When the network last changed.
+    pub(crate) reconnected_at: Time,
     pub(crate) groups: Option<Vec<Option<usize>>>,
     pub(crate) figures: Figures,
     /// What an attacker has heard.
@@ -132,6 +134,7 @@ impl World {
             has_changed: false,
             is_unchecked: false,
             double_since: HashMap::new(),
+            reconnected_at: Time::ZERO,
             groups: None,
             figures: Figures::default(),
             overheard: Vec::new(),
