@@ -14,6 +14,7 @@ mod events;
 pub mod lab;
 pub mod layer2;
 mod logging;
+pub mod members;
 mod netlink;
 mod pace;
 mod pod;

@@ -10,6 +10,11 @@ use socket2::{SockAddr, Socket};
 
 /// Binds a packet socket to one interface and one type of frames, from when on it receives.
 pub(crate) fn bind_packet(socket: &Socket, interface: u32, ether_type: u16) -> io::Result<()> {
+    socket.bind(&packet_address(interface, ether_type)?)
+}
+
+/// Where frames go that a packet socket sends.
+pub(crate) fn packet_address(interface: u32, ether_type: u16) -> io::Result<SockAddr> {
     let interface = c_int::try_from(interface).map_err(|_| io::ErrorKind::InvalidInput)?;
     // SAFETY: the storage is zeroed, aligned and larger than a `sockaddr_ll`, every field of which may be zero, and the
     // length that is reported is that of what was written.
@@ -23,7 +28,20 @@ pub(crate) fn bind_packet(socket: &Socket, interface: u32, ether_type: u16) -> i
             Ok(())
         })?
     };
-    socket.bind(&address)
+    Ok(address)
+}
+
+/// From now on the calling thread runs before all that is not of this kind. Whoever it starts does not.
+pub(crate) fn run_first() -> io::Result<()> {
+    // SAFETY: the thread is this one, and the parameter is read during the call alone; all zero but for the priority is a
+    // valid one.
+    let error = unsafe {
+        let mut parameter: libc::sched_param = std::mem::zeroed();
+        parameter.sched_priority = 1;
+        let policy = libc::SCHED_RR | libc::SCHED_RESET_ON_FORK;
+        libc::pthread_setschedparam(libc::pthread_self(), policy, &raw const parameter)
+    };
+    if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }
 
 /// Has the interface receive frames to a multicast station, or no longer. The kernel counts how often.

@@ -63,6 +63,13 @@ pub fn succession(address: IpAddr, candidates: &[Candidate<'_>]) -> Vec<usize> {
     order.into_iter().map(|(_, at)| at).collect()
 }
 
+/// Which of two speakers keeps an address that both answer for. They got there because they see different things, so
+/// nothing that anybody has seen counts: both come to the same answer whatever else they disagree about.
+pub fn keeps(address: IpAddr, node: &str, other: &str) -> bool {
+    let lots = Lots::of(address);
+    (lots.draw(node), node) <= (lots.draw(other), other)
+}
+
 /// What counts before the lot. Less comes first.
 type Worth = (Reverse<usize>, Reverse<i64>);
 

@@ -17,6 +17,7 @@ mod output;
 mod plan;
 mod speaker;
 mod speaker_files;
+mod speaker_members;
 mod standalone;
 mod validate;
 mod yaml;
@@ -119,7 +120,7 @@ enum Command {
         ferrolb standalone --data-dir d --bind 127.0.0.1:0 --service-cluster-ip-range 10.96.0.0/16,fd00:10:96::/112\n\n\
         Objects, certificates and the admin's kubeconfig are in the folder; `ferrolb apiserver` looks after it too.\n\
         SIGTERM and SIGINT end it. Exit codes: 0 ended, 2 it could not begin.")]
-    Standalone(standalone::StandaloneArgs),
+    Standalone(Box<standalone::StandaloneArgs>),
     /// Run a Kubernetes API server on this machine, or look after its data
     #[command(after_help = "Examples:\n  \
         ferrolb apiserver --data-dir /var/lib/ferrolb\n  \

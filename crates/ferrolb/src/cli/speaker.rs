@@ -1,7 +1,7 @@
 //! `ferrolb speaker`: the flags, variables and files that manifests pass, and what becomes of each.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -9,10 +9,12 @@ use api::duration::GoDuration;
 use clap::{ArgAction, Args, FromArgMatches, ValueEnum};
 
 use super::component::{self, Servers};
-use super::speaker_files::{self as files, EXCLUDED, MEMBERLIST};
+use super::speaker_files::{self as files, EXCLUDED};
+use super::speaker_members::{self, MemberArgs};
 use super::{ending, exit, go_flags};
 use crate::layer2;
 use crate::logging;
+use crate::members;
 use crate::proxy;
 use crate::serving::probes::{self, Check};
 use crate::serving::{TlsOptions, metrics};
@@ -64,22 +66,6 @@ pub(super) struct SpeakerArgs {
         hide_default_value = true
     )]
     bgp_debounce_timeout: String,
-    /// The own address for members; with --ml-labels, members are watched over
-    #[arg(long, env = "METALLB_ML_BIND_ADDR", default_value = "", hide_default_value = true)]
-    ml_bindaddr: String,
-    /// Accepted, and of no effect yet
-    #[arg(long, env = "METALLB_ML_BIND_PORT", default_value = "", hide_default_value = true)]
-    ml_bindport: String,
-    /// The labels of the speakers' Pods
-    #[arg(long, env = "METALLB_ML_LABELS", default_value = "", hide_default_value = true)]
-    ml_labels: String,
-    /// The folder with the file secretkey
-    #[arg(long, env = "METALLB_ML_SECRET_KEY_PATH", default_value = "", hide_default_value = true)]
-    ml_secret_key_path: String,
-    /// Accepted, and of no effect yet
-    #[arg(long, action = ArgAction::Set, value_parser = go_flags::switch, num_args = 0..=1, require_equals = true,
-        default_missing_value = "true", default_value = "false")]
-    ml_wan_config: bool,
     /// Accepted, and of no effect: nothing is handed to another program
     #[arg(long, env = "FRRK8S_NAMESPACE", default_value = "", hide_default_value = true)]
     frrk8s_namespace: String,
@@ -112,6 +98,8 @@ pub(super) struct OwnArgs {
     /// The nodes whose speakers are alive, with commas between them, where there are no Pods to tell
     #[arg(long, value_name = "NODES", value_delimiter = ',')]
     speakers: Vec<String>,
+    #[command(flatten)]
+    members: MemberArgs,
     /// How often an address is announced again without a cause, about; 0 is never
     #[arg(long, value_name = "DURATION", default_value = "60s")]
     garp_refresh: String,
@@ -168,9 +156,9 @@ impl OwnArgs {
                 Layout::Service => StatusLayout::Service,
             },
             registers_node: self.register_node,
-            members: match self.speakers.as_slice() {
-                [] => Members::Everyone,
-                speakers => Members::These(speakers.iter().cloned().collect::<BTreeSet<_>>()),
+            members: match (self.speakers.as_slice(), self.members.members()?) {
+                ([], members) => members,
+                (speakers, _) => Members::These(speakers.iter().cloned().collect::<BTreeSet<_>>()),
             },
             ..Options::new(namespace, node)
         })
@@ -206,7 +194,7 @@ impl OwnArgs {
     }
 }
 
-fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
+pub(super) fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
     let duration: GoDuration = text.parse().with_context(|| flag.to_owned())?;
     let nanos = u64::try_from(duration.as_nanos()).with_context(|| format!("{flag} is negative"))?;
     Ok(Duration::from_nanos(nanos))
@@ -234,6 +222,7 @@ fn begin(args: &SpeakerArgs, tls: TlsOptions) -> anyhow::Result<()> {
     let options = options(args)?;
     let wire = args.own.of_wire()?;
     tell_what_is_different(args);
+    speaker_members::tell(&options.members);
     // What must not wait has threads of its own; everything else is little, and one thread needs less memory than two.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(serve(args, tls, options, wire))
@@ -251,10 +240,6 @@ fn check(args: &SpeakerArgs) -> anyhow::Result<()> {
         "--bgp-debounce-timeout {:?} is no positive number of milliseconds",
         args.bgp_debounce_timeout
     );
-    if !args.ml_bindport.is_empty() {
-        let port: Result<u16, _> = args.ml_bindport.parse();
-        port.with_context(|| format!("--ml-bindport {:?}", args.ml_bindport))?;
-    }
     let bgp_type = std::env::var("METALLB_BGP_TYPE").ok();
     let is_known = bgp_type.as_deref().is_none_or(|it| ["native", "frr", "frr-k8s"].contains(&it));
     anyhow::ensure!(is_known, "METALLB_BGP_TYPE {bgp_type:?} is none of native, frr, frr-k8s");
@@ -265,21 +250,13 @@ fn check(args: &SpeakerArgs) -> anyhow::Result<()> {
             "--frrk8s-secret-passthrough needs METALLB_BGP_TYPE=frr-k8s and --frrk8s-namespace"
         );
     }
-    if !args.ml_secret_key_path.is_empty() {
-        let path = Path::new(&args.ml_secret_key_path).join("secretkey");
-        std::fs::read(&path).with_context(|| format!("--ml-secret-key-path: {}", path.display()))?;
-    }
-    files::check_memberlist(Path::new(MEMBERLIST))
+    Ok(())
 }
 
 fn options(args: &SpeakerArgs) -> anyhow::Result<Options> {
     let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
     let namespace = component::namespace(&args.namespace)?;
-    let mut options = args.own.options(&namespace, &args.node_name)?;
-    let watches_members = !args.ml_labels.is_empty() && !args.ml_bindaddr.is_empty();
-    if watches_members && args.own.speakers.is_empty() {
-        options.members = Members::ReadyPods(args.ml_labels.clone());
-    }
+    let options = args.own.options(&namespace, &args.node_name)?;
     Ok(Options {
         pod_name: given(&args.pod_name),
         load_balancer_class: given(&args.lb_class),
@@ -316,17 +293,6 @@ fn tell_what_is_different(args: &SpeakerArgs) {
     if args.bgp_debounce_timeout != "3000" {
         tracing::info!("--bgp-debounce-timeout has no effect: there is nothing to wait for");
     }
-    if !args.own.speakers.is_empty() {
-        tracing::info!(
-            "the speakers that are alive are those of --speakers, whatever the flags of members say"
-        );
-    } else if !args.ml_bindaddr.is_empty() && !args.ml_labels.is_empty() {
-        tracing::info!(
-            labels = args.ml_labels,
-            "the speakers that are alive are those whose Pods are ready; --ml-bindport, --ml-wan-config, \
-             --ml-secret-key-path and {MEMBERLIST} have no effect on that"
-        );
-    }
 }
 
 async fn serve(
@@ -351,7 +317,13 @@ async fn serve(
         let address = ([127, 0, 0, 1], args.health_probe_port).into();
         // As upstream's: whatever the cluster does, this process is all right.
         let ready = Check { name: "readyz", is_met: tokio::sync::watch::channel(true).1 };
-        servers.serve_probes(address, "--health-probe-port", probes::router(vec![ready])).await?;
+        servers
+            .serve_probes(
+                address,
+                "--health-probe-port",
+                probes::router(vec![ready]).merge(members::router(speaker.members())),
+            )
+            .await?;
     }
     if args.port > 0 {
         let router = metrics::router(speaker.metrics().registry().clone(), client);

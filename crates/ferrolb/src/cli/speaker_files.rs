@@ -1,6 +1,7 @@
 //! The files that are mounted for a speaker.
 
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use api::duration::GoDuration;
@@ -46,22 +47,44 @@ fn parse_excluded(text: &str) -> anyhow::Result<Excluded> {
     Excluded::parse(&expressions).context("announcedInterfacesToExclude")
 }
 
-/// A profile of gossip that cannot be read is an error, also where nothing of it has an effect.
-pub(super) fn check_memberlist(path: &Path) -> anyhow::Result<()> {
-    let text = match std::fs::read_to_string(path) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        read => read.with_context(|| path.display().to_string())?,
-    };
-    parse_memberlist(&text).with_context(|| path.display().to_string())
+/// MetalLB's settings of gossip. What goes over the wire here is another thing, so few of them mean anything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Profile {
+    pub(super) probe_interval: Duration,
+    /// The names of all others.
+    pub(super) others: Vec<String>,
 }
 
-fn parse_memberlist(text: &str) -> anyhow::Result<()> {
-    let value: serde_json::Map<String, Value> = serde_json::from_str(text)?;
-    for name in DURATIONS.into_iter().chain(["QueueCheckInterval"]) {
-        let duration = value.get(name).and_then(Value::as_str).unwrap_or_default();
-        duration.parse::<GoDuration>().with_context(|| name.to_owned())?;
+const PROBE_INTERVAL: &str = "ProbeInterval";
+
+impl Profile {
+    /// One that cannot be read is an error, also where nothing of it has an effect.
+    pub(super) fn read(path: &Path) -> anyhow::Result<Option<Profile>> {
+        let text = match std::fs::read_to_string(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            read => read.with_context(|| path.display().to_string())?,
+        };
+        Profile::parse(&text).with_context(|| path.display().to_string()).map(Some)
     }
-    Ok(())
+
+    fn parse(text: &str) -> anyhow::Result<Profile> {
+        let value: serde_json::Map<String, Value> = serde_json::from_str(text)?;
+        let mut probe_interval = Duration::ZERO;
+        for name in DURATIONS.into_iter().chain(["QueueCheckInterval"]) {
+            let duration = value.get(name).and_then(Value::as_str).unwrap_or_default();
+            let duration: GoDuration = duration.parse().with_context(|| name.to_owned())?;
+            if name == PROBE_INTERVAL {
+                probe_interval = Duration::from_nanos(u64::try_from(duration.as_nanos()).unwrap_or(0));
+            }
+        }
+        let others = value.keys().filter(|name| *name != PROBE_INTERVAL).cloned().collect();
+        Ok(Profile { probe_interval, others })
+    }
+
+    pub(super) fn tell_what_has_no_effect(&self) {
+        let names = self.others.join(", ");
+        tracing::info!("of {MEMBERLIST} only {PROBE_INTERVAL} is looked at; no effect have: {names}");
+    }
 }
 
 #[cfg(test)]
@@ -93,13 +116,15 @@ mod tests {
             .chain(&["QueueCheckInterval"])
             .map(|&name| (name.to_owned(), "1s".into()))
             .collect();
-        assert!(parse_memberlist(&serde_json::to_string(&whole).unwrap()).is_ok());
+        let profile = Profile::parse(&serde_json::to_string(&whole).unwrap()).unwrap();
+        assert_eq!(profile.probe_interval, Duration::from_secs(1));
+        assert_eq!(profile.others.len(), whole.len() - 1);
         for name in whole.keys() {
             let mut other = whole.clone();
             other.remove(name);
-            assert!(parse_memberlist(&serde_json::to_string(&other).unwrap()).is_err(), "{name}");
+            assert!(Profile::parse(&serde_json::to_string(&other).unwrap()).is_err(), "{name}");
             other.insert(name.clone(), "1 second".into());
-            assert!(parse_memberlist(&serde_json::to_string(&other).unwrap()).is_err(), "{name}");
+            assert!(Profile::parse(&serde_json::to_string(&other).unwrap()).is_err(), "{name}");
         }
     }
 }

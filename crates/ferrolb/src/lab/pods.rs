@@ -49,7 +49,8 @@ pub(super) async fn make(client: &Client, node: &Member) -> anyhow::Result<()> {
         },
     });
     call::patch::<Value>(client, &path, call::APPLY, &pod).await.context("making the Pod")?;
-    Ok(())
+    // Other speakers find it by its address, before it is ready.
+    set_ready(client, &node.name, &node.addresses(), false).await
 }
 
 pub(super) async fn set_ready(

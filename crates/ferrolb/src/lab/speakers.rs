@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::task::JoinHandle;
 
 use super::control_plane::NAMESPACE;
@@ -12,11 +13,15 @@ use super::options::Forwarder;
 use super::process::{Process, ProcessState};
 use super::topology::Member;
 use super::{Error, Lab, pods};
+use crate::members::SECRET_FILE;
 
 pub const METRICS_PORT: u16 = 9120;
 pub const PROBE_PORT: u16 = 17472;
 
 const READY_WAIT: Duration = Duration::from_secs(20);
+/// Whoever runs knows of each other within a second, if nothing is broken.
+const MEMBERS_WAIT: Duration = Duration::from_secs(5);
+const ANSWER_BYTES: u64 = 1 << 20;
 const READY_CHECK: Duration = Duration::from_millis(5);
 /// Lines of a speaker that ended which are passed on.
 const LAST_LINES: usize = 5;
@@ -55,19 +60,56 @@ impl Lab {
         let path = self.folder_path().join(EXCLUDED);
         let written = std::fs::write(&path, EXCLUDED_CONTENT);
         written.map_err(|error| Error::Folder { path, reason: error.to_string() })?;
+        self.write_secret()?;
         let parts = self.parts();
         parts.control.runtime().spawn(pods::finish(self.client(), parts.running.subscribe()));
         let nodes: Vec<_> = self.topology.nodes().collect();
         for node in &nodes {
-            self.spawn_speaker(node)?;
+            self.spawn_speaker(node, &[])?;
         }
-        nodes.into_iter().try_for_each(|node| self.wait_for_speaker(node))
+        nodes.iter().try_for_each(|node| self.wait_for_speaker(node))?;
+        self.wait_for_members();
+        Ok(())
+    }
+
+    /// What the Secret is that the controller makes in a cluster.
+    fn write_secret(&self) -> Result<(), Error> {
+        let path = self.folder_path().join(SECRET_FILE);
+        let failed = |error: std::io::Error| Error::Folder { path: path.clone(), reason: error.to_string() };
+        let mut secret = [0; 16];
+        getrandom::fill(&mut secret).map_err(std::io::Error::other).map_err(failed)?;
+        std::fs::write(&path, hex(&secret)).map_err(failed)
+    }
+
+    /// Until all speakers that run know each other, or it turns out that they will not, because something is broken.
+    fn wait_for_members(&self) {
+        let until = Instant::now() + MEMBERS_WAIT;
+        let nodes: Vec<&Member> = {
+            let mut state = self.state();
+            let is_running = |it: &mut Speaker| matches!(it.process.state(), ProcessState::Running);
+            let mut runs = |node: &&Member| state.speakers.get_mut(&node.name).is_some_and(is_running);
+            self.topology.nodes().filter(&mut runs).collect()
+        };
+        for node in &nodes {
+            let has_joined =
+                || self.namespace(node).run(members).is_ok_and(|seen| has_joined(&seen, nodes.len() - 1));
+            while !has_joined() && Instant::now() < until {
+                std::thread::sleep(READY_CHECK);
+            }
+        }
     }
 
     /// Starts a speaker where none runs, and waits until it is ready.
     pub fn start_speaker(&self, node: &str) -> Result<(), Error> {
+        self.start_speaker_with(node, &[])?;
+        self.wait_for_members();
+        Ok(())
+    }
+
+    /// The same with further arguments, which no other speaker has. Whether it gets to know others depends on them.
+    pub fn start_speaker_with(&self, node: &str, arguments: &[&str]) -> Result<(), Error> {
         let node = self.node(node)?;
-        self.spawn_speaker(node)?;
+        self.spawn_speaker(node, arguments)?;
         self.wait_for_speaker(node)
     }
 
@@ -107,7 +149,7 @@ impl Lab {
         Ok(())
     }
 
-    fn spawn_speaker(&self, node: &Member) -> Result<(), Error> {
+    fn spawn_speaker(&self, node: &Member, further: &[&str]) -> Result<(), Error> {
         let failed = |error: std::io::Error| speaker_error(node, &error.to_string());
         let parts = self.parts();
         let mut state = self.state();
@@ -127,7 +169,9 @@ impl Lab {
             None => std::env::current_exe().map_err(failed)?,
         };
         let log = self.speaker_log_path(node);
-        let process = parts.starter.start(&node.namespace, &log, &program, &self.speaker_arguments(node))?;
+        let mut arguments = self.speaker_arguments(node);
+        arguments.extend(further.iter().map(|&argument| argument.to_owned()));
+        let process = parts.starter.start(&node.namespace, &log, &program, &arguments)?;
         let handle = pods::handle_of(process.id()).map_err(failed)?;
         let (client, running) = (self.client(), parts.running.clone());
         let following = pods::follow(client, node.name.clone(), node.addresses(), handle, running);
@@ -141,6 +185,7 @@ impl Lab {
         let pod = pods::name_on(&node.name);
         let address = node.addresses().first().map(ToString::to_string).unwrap_or_default();
         let excluded = self.folder_path().join(EXCLUDED).display().to_string();
+        let secret = self.folder_path().display().to_string();
         let (metrics, probes) = (METRICS_PORT.to_string(), PROBE_PORT.to_string());
         let own = [
             "speaker",
@@ -162,6 +207,8 @@ impl Lab {
             pods::LABELS,
             "--ml-bindaddr",
             &address,
+            "--ml-secret-key-path",
+            &secret,
             "--exclude-interfaces-file",
             &excluded,
         ];
@@ -198,16 +245,44 @@ impl Lab {
     }
 }
 
+/// Whether a speaker could answer, and hears so many others that can. One that watches over nobody is as far as it gets.
+fn has_joined(seen: &Value, others: usize) -> bool {
+    if seen["membership"] != "watched" {
+        return seen["membership"] != "starting";
+    }
+    let is_waiting = |it: &Value| it["state"] == "waiting";
+    let up =
+        |it: &&Value| it["isHeard"] == true && !["left", "down"].iter().any(|state| it["state"] == *state);
+    let members = seen["members"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let heard: Vec<_> = members.iter().filter(up).collect();
+    !is_waiting(&seen["own"]) && heard.len() >= others && !heard.into_iter().any(is_waiting)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 fn speaker_error(node: &Member, reason: &str) -> Error {
     Error::Speaker { node: node.name.clone(), reason: reason.to_owned() }
 }
 
+/// What a speaker knows of itself and of others.
+fn members() -> std::io::Result<Value> {
+    let answer = ask("/members")?;
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    Ok(serde_json::from_str(body)?)
+}
+
 /// Asks as the kubelet would.
 fn is_ready() -> std::io::Result<bool> {
+    Ok(ask("/readyz")?.starts_with("HTTP/1.1 200"))
+}
+
+fn ask(path: &str) -> std::io::Result<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, PROBE_PORT))?;
     stream.set_read_timeout(Some(Duration::from_secs(1)))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
-    stream.take(4096).read_to_string(&mut answer)?;
-    Ok(answer.starts_with("HTTP/1.1 200"))
+    stream.take(ANSWER_BYTES).read_to_string(&mut answer)?;
+    Ok(answer)
 }

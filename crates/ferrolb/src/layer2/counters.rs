@@ -30,7 +30,7 @@ impl Counters {
     }
 
     /// Those of one address, from its first announcement on.
-    pub(super) fn of(&self, address: IpAddr) -> Arc<AddressCounters> {
+    pub(crate) fn of(&self, address: IpAddr) -> Arc<AddressCounters> {
         let mut addresses = self.addresses.lock().unwrap_or_else(PoisonError::into_inner);
         if addresses.len() >= LIMITS.counted_addresses && !addresses.contains_key(&address) {
             // Whom nobody else holds is not announced any more.

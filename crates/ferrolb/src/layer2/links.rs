@@ -19,6 +19,8 @@ pub struct Links {
 pub struct Link {
     pub index: u32,
     pub station: Option<MacAddress>,
+    /// Where advertisements to all come from.
+    pub link_local: Option<Ipv6Addr>,
     pub up: bool,
     /// Whether IPv4 addresses are answered for here, or why not.
     pub arp: Result<(), Silence>,
@@ -112,7 +114,8 @@ impl Known {
     /// Which there are, and on which of them could be answered.
     pub(super) fn judge(&self, excluded: &Excluded) -> Links {
         let links = self.links.values().filter(|link| !excluded.contains(&link.name));
-        Links { by_name: links.map(|link| (link.name.clone(), judge(link))).collect() }
+        let judged = |link: &netlink::Link| Link { link_local: self.link_local(link.index), ..judge(link) };
+        Links { by_name: links.map(|link| (link.name.clone(), judged(link))).collect() }
     }
 }
 
@@ -134,7 +137,7 @@ fn judge(link: &netlink::Link) -> Link {
     } else {
         silence.clone().and(Err(Silence::NoBroadcast))
     };
-    Link { index: link.index, station, up: link.has(flags::UP), arp, ndp: silence }
+    Link { index: link.index, station, link_local: None, up: link.has(flags::UP), arp, ndp: silence }
 }
 
 #[cfg(test)]

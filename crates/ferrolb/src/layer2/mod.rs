@@ -7,6 +7,7 @@ mod bound;
 mod counters;
 mod excluded;
 mod filter;
+mod gate;
 mod groups;
 mod kernel;
 mod links;
@@ -27,6 +28,8 @@ use tokio::sync::{mpsc, watch};
 pub use bound::{BindError, Bound};
 pub use counters::Counters;
 pub use excluded::Excluded;
+pub use gate::Gate;
+pub(crate) use gate::time_since_boot;
 pub use kernel::KernelArp;
 pub use links::{Link, Links, Silence};
 pub use protocol::l2::{AddressCounters, DropReason, Interfaces, MacAddress};
@@ -78,9 +81,14 @@ pub enum Change {
     Again,
     /// The same for some addresses.
     AnnounceAgain { addresses: BTreeSet<IpAddr> },
+    /// A fellow that comes before this node claims it too: unless the fellow turns out not to answer for it, nothing is
+    /// answered until it does not. [`News::ClaimRefused`] and [`News::Claimed`] tell.
+    GiveWay { address: IpAddr },
     /// Who the other speakers are, in place of what was said before. Against them no address is defended: the election
     /// decides.
     Fellows { stations: BTreeSet<MacAddress>, addresses: BTreeSet<IpAddr> },
+    /// What was told before follows from this decision, which the [`Gate`] may wait for.
+    Decided(u64),
 }
 
 /// On what ground an address is announced.
@@ -106,8 +114,15 @@ pub enum News {
     },
     /// Another station asked whether the address is free, and was told that it is not.
     Wanted { address: IpAddr, interface: String, station: MacAddress },
-    /// Asked for before the claim, the address turned out to be taken. It is tried again later.
-    ClaimRefused { address: IpAddr, interface: String, station: MacAddress },
+    /// Asked for before the claim, the address turned out to be taken, by a fellow only after [`Change::GiveWay`]. It is
+    /// tried again later.
+    ClaimRefused {
+        address: IpAddr,
+        interface: String,
+        station: MacAddress,
+        fellow: bool,
+        fellow_address: Option<IpAddr>,
+    },
     /// After an earlier refusal the address was free.
     Claimed { address: IpAddr },
     /// There are more addresses than can be announced.
@@ -120,8 +135,9 @@ pub enum News {
 pub fn start(options: Options) -> anyhow::Result<Layer2> {
     let counters = Arc::new(Counters::default());
     let (links, links_seen) = watch::channel(Arc::new(Links::default()));
-    let running = thread::start(options, &counters, links).context("starting layer 2")?;
-    Ok(Layer2 { running, counters, links: links_seen })
+    let gate = Arc::new(Gate::default());
+    let running = thread::start(options, &counters, links, Arc::clone(&gate)).context("starting layer 2")?;
+    Ok(Layer2 { running, counters, links: links_seen, gate })
 }
 
 /// The running thread.
@@ -130,6 +146,7 @@ pub struct Layer2 {
     running: thread::Running,
     counters: Arc<Counters>,
     links: watch::Receiver<Arc<Links>>,
+    gate: Arc<Gate>,
 }
 
 impl Layer2 {
@@ -163,6 +180,11 @@ impl Layer2 {
 
     pub fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.counters)
+    }
+
+    /// Nothing is sent while it is closed.
+    pub fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.gate)
     }
 
     /// Ends the thread and waits for it. Nothing is sent.

@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::links::Known;
 use super::ports::Ports;
-use super::{Change, Claim, Counters, Links, News, Options};
+use super::{Change, Claim, Counters, Gate, Links, News, Options};
 use crate::netlink::{Changes, Route};
 use fellows::Fellows;
 
@@ -84,10 +84,11 @@ pub(super) fn start(
     options: Options,
     counters: &Counters,
     links: watch::Sender<Arc<Links>>,
+    gate: Arc<Gate>,
 ) -> io::Result<Running> {
     let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
     let (commands, incoming) = sync_channel(COMMANDS);
-    let thread = Thread::new(options, counters, links, incoming, Arc::clone(&wake))?;
+    let thread = Thread::new(options, counters, (links, gate), incoming, Arc::clone(&wake))?;
     let thread = std::thread::Builder::new().name("layer2".to_owned()).spawn(move || thread.run())?;
     Ok(Running { commands: Some(commands), wake, thread: Some(thread) })
 }
@@ -105,6 +106,7 @@ struct Thread {
     /// Interfaces as the responder knows them.
     told: BTreeMap<u32, l2::Interface>,
     links: watch::Sender<Arc<Links>>,
+    gate: Arc<Gate>,
     published: Arc<Links>,
     fellows: Fellows,
     news: Option<mpsc::Sender<News>>,
@@ -117,7 +119,7 @@ impl Thread {
     fn new(
         options: Options,
         counters: &Counters,
-        links: watch::Sender<Arc<Links>>,
+        (links, gate): (watch::Sender<Arc<Links>>, Arc<Gate>),
         incoming: Receiver<Command>,
         woken: Arc<OwnedFd>,
     ) -> io::Result<Thread> {
@@ -142,6 +144,7 @@ impl Thread {
             known: Known::default(),
             told: BTreeMap::new(),
             links,
+            gate,
             published: Arc::default(),
             fellows: Fellows::default(),
             news: None,
@@ -227,6 +230,7 @@ impl Thread {
             Change::Withdraw { address } => Input::Withdraw(address),
             Change::Yield { address, within } => Input::Yield { address, until: now + within },
             Change::Again => Input::Again,
+            Change::GiveWay { address } => Input::GiveWay(address),
             Change::AnnounceAgain { addresses } => {
                 for address in addresses {
                     self.responder.handle(Input::AnnounceAgain(address), now);
@@ -237,6 +241,7 @@ impl Thread {
                 let stations = self.fellows.set(stations, addresses, &mut self.route);
                 return self.responder.handle(Input::Fellows(stations), now);
             }
+            Change::Decided(decision) => return self.gate.is_decided(decision),
         };
         self.addresses_changed = true;
         self.responder.handle(input, now);
@@ -258,6 +263,10 @@ impl Thread {
         self.follow_addresses();
         while let Some(output) = self.responder.poll() {
             match output {
+                // Asked for each frame: between two of them the process may have been stopped for any time.
+                Output::Send { .. } if !self.gate.is_open() => {
+                    self.totals.count_drops(DropReason::GateClosed, 1);
+                }
                 Output::Send { interface, frame } => {
                     if let Err(error) = self.ports.send(interface, &frame) {
                         tracing::trace!(interface, %error, "a frame was not sent");
@@ -304,8 +313,10 @@ impl Thread {
             Event::Wanted { address, interface, station } => {
                 News::Wanted { address, interface: name(interface), station }
             }
-            Event::ClaimRefused { address, interface, station } => {
-                News::ClaimRefused { address, interface: name(interface), station }
+            Event::ClaimRefused { address, interface, station, fellow } => {
+                let interface = name(interface);
+                let fellow_address = self.fellows.address_of(station);
+                News::ClaimRefused { address, interface, station, fellow, fellow_address }
             }
             Event::Claimed { address } => News::Claimed { address },
             Event::TooMany { address } => News::TooMany { address },

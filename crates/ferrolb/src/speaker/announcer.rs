@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use plan::Config;
 use plan::announce::{self, Alive, Announcement, Cluster};
@@ -12,12 +13,15 @@ use plan::snapshot::{Node, ServiceKey, Serving};
 use protocol::l2::Interfaces;
 
 use super::read::{Seen, Slice};
+use super::succession::{Prepared, Succession};
 use crate::layer2::{Change, Claim};
 use crate::watch::Key;
 
 /// Names of nodes that are kept once. Beyond that some are kept twice.
 const NODE_NAMES: usize = 20_000;
 pub(super) const LAYER2: &str = "layer2";
+/// A node that is to take over is heard within this time, or nobody is answered any more.
+const YIELD_WITHIN: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Announcer {
@@ -40,6 +44,13 @@ pub(super) struct Announcer {
     wanted: BTreeMap<IpAddr, Vec<(ServiceKey, Interfaces)>>,
     /// What was told to be answered for.
     told: BTreeMap<IpAddr, Interfaces>,
+    /// What is answered for until another node is heard to, and for which Services it was.
+    yielding: BTreeMap<IpAddr, Vec<ServiceKey>>,
+    succession: Succession,
+    /// Begun by plan, before the word on who is alive that it is to be checked by,
+    taken_over: BTreeSet<IpAddr>,
+    /// and after.
+    to_check: BTreeSet<IpAddr>,
 }
 
 #[derive(Debug, Default)]
@@ -74,6 +85,8 @@ pub(super) struct Effects {
     pub(super) changes: Vec<Change>,
     pub(super) news: Vec<News>,
     pub(super) turned: Vec<Turned>,
+    /// Who follows whom, if that has changed.
+    pub(super) prepared: Option<Prepared>,
 }
 
 /// A Service about which something else is done now than before.
@@ -109,6 +122,10 @@ impl Announcer {
             dirty: BTreeSet::new(),
             wanted: BTreeMap::new(),
             told: BTreeMap::new(),
+            yielding: BTreeMap::new(),
+            succession: Succession::default(),
+            taken_over: BTreeSet::new(),
+            to_check: BTreeSet::new(),
         }
     }
 
@@ -196,6 +213,9 @@ impl Announcer {
 
     pub(super) fn set_alive(&mut self, alive: Alive) {
         self.has_members = true;
+        // What is prepared says by which word on who is alive.
+        self.succession.plan_again();
+        self.to_check.append(&mut self.taken_over);
         if *self.cluster.alive() != alive {
             self.look_again_in(self.cluster.with_alive(alive));
         }
@@ -221,12 +241,14 @@ impl Announcer {
         self.dirty.extend(concerned.map(|(key, _)| key.clone()));
     }
 
+    /// Whether everything was seen that a decision needs.
     pub(super) fn is_ready(&self) -> bool {
-        self.has_configuration
-            && self.has_members
-            && self.has_all_services
-            && self.has_all_slices
-            && self.has_interfaces
+        self.could_answer() && self.has_members
+    }
+
+    /// Whether nothing is missing but who else could.
+    pub(super) fn could_answer(&self) -> bool {
+        self.has_configuration && self.has_all_services && self.has_all_slices && self.has_interfaces
     }
 
     /// Decides about all that has changed.
@@ -235,17 +257,25 @@ impl Announcer {
         if !self.is_ready() {
             return effects;
         }
-        let mut touched = BTreeSet::new();
+        let mut touched = std::mem::take(&mut self.to_check);
         for key in std::mem::take(&mut self.dirty) {
             self.decide_one(&key, &mut touched, &mut effects);
         }
         effects.changes = touched.into_iter().filter_map(|address| self.tell(address)).collect();
+        effects.prepared = self.succession.prepared();
         effects
     }
 
     fn decide_one(&mut self, key: &ServiceKey, touched: &mut BTreeSet<IpAddr>, effects: &mut Effects) {
         let Some(known) = self.services.get(key) else { return };
-        let (doing, why_not) = self.judge(known);
+        let (announcement, verdict) = self.judge(known);
+        let (doing, why_not) = match verdict {
+            Ok(doing) => (Some(doing), ""),
+            Err(why_not) => (None, why_not),
+        };
+        // Another node will answer, so this one does until it hears it.
+        let is_succeeded = announcement.as_ref().is_some_and(|it| !it.first.is_empty());
+        self.succession.observe(key, announcement.as_ref(), &self.node);
         let before = known.doing.clone();
         let seen = known.seen.clone();
         if seen.is_none() && known.slices.is_empty() {
@@ -260,6 +290,9 @@ impl Announcer {
             touched.insert(*address);
             if let Some(services) = self.wanted.get_mut(address) {
                 services.retain(|(service, _)| service != key);
+            }
+            if doing.is_none() && is_succeeded {
+                self.yielding.entry(*address).or_default().push(key.clone());
             }
         }
         for (address, interfaces) in doing.iter().flat_map(|doing| &doing.answered) {
@@ -284,19 +317,22 @@ impl Announcer {
     }
 
     /// What is to be done about a Service, or the reason why nothing is.
-    fn judge(&self, known: &Known) -> (Option<Doing>, &'static str) {
-        let Some(seen) = &known.seen else { return (None, "serviceDeleted") };
+    fn judge(&self, known: &Known) -> (Option<Announcement>, Result<Doing, &'static str>) {
+        let Some(seen) = &known.seen else { return (None, Err("serviceDeleted")) };
         let serving = merged(&known.slices);
-        let Announcement { addresses, layer2, .. } =
-            announce::on_node(&self.cluster, &seen.service, &serving, &self.node);
-        let layer2 = match layer2 {
-            Ok(layer2) => layer2,
-            Err(refusal) => return (None, refusal.reason()),
+        let announcement = announce::on_node(&self.cluster, &seen.service, &serving, &self.node);
+        let doing = match &announcement.layer2 {
+            Ok(layer2) => Ok(self.doing_of(&announcement.addresses, &layer2.addresses)),
+            Err(refusal) => Err(refusal.reason()),
         };
+        (Some(announcement), doing)
+    }
+
+    fn doing_of(&self, addresses: &[IpAddr], layer2: &[(IpAddr, Interfaces)]) -> Doing {
         let (answered, without_interface): (Vec<_>, Vec<_>) =
-            layer2.addresses.into_iter().partition(|(_, interfaces)| self.has_some_of(interfaces));
+            layer2.iter().cloned().partition(|(_, interfaces)| self.has_some_of(interfaces));
         let without_interface = without_interface.into_iter().map(|(address, _)| address).collect();
-        (Some(Doing { addresses: addresses.into(), answered: answered.into(), without_interface }), "")
+        Doing { addresses: addresses.into(), answered: answered.into(), without_interface }
     }
 
     fn has_some_of(&self, interfaces: &Interfaces) -> bool {
@@ -354,8 +390,16 @@ impl Announcer {
             services.iter().map(|(_, interfaces)| interfaces.clone()).reduce(Interfaces::union)
         });
         let Some(interfaces) = interfaces else {
-            return self.told.remove(&address).map(|_| Change::Withdraw { address });
+            if self.told.remove(&address).is_none() {
+                self.yielding.remove(&address);
+                return None;
+            }
+            return Some(match self.yielding.contains_key(&address) {
+                true => Change::Yield { address, within: YIELD_WITHIN },
+                false => Change::Withdraw { address },
+            });
         };
+        self.yielding.remove(&address);
         let before = self.told.insert(address, interfaces.clone());
         (before.as_ref() != Some(&interfaces)).then_some(Change::Announce {
             address,
@@ -364,9 +408,35 @@ impl Announcer {
         })
     }
 
-    /// The addresses that this node announces, each with the Services that have it.
+    /// The addresses that this node answers for, each with the Services that have it.
     pub(super) fn owned(&self) -> impl Iterator<Item = (IpAddr, &ServiceKey)> {
-        self.wanted.iter().flat_map(|(address, services)| services.iter().map(|(key, _)| (*address, key)))
+        let wanted = self
+            .wanted
+            .iter()
+            .flat_map(|(address, services)| services.iter().map(|(key, _)| (*address, key)));
+        let yielding =
+            self.yielding.iter().flat_map(|(address, services)| services.iter().map(|key| (*address, key)));
+        wanted.chain(yielding)
+    }
+
+    /// Another node answers for it now, or should.
+    pub(super) fn yielded(&mut self, address: IpAddr) -> bool {
+        self.yielding.remove(&address).is_some()
+    }
+
+    /// Whether others are to take over what this node answers for, and are not known to have.
+    pub(super) fn is_yielding(&self) -> bool {
+        !self.yielding.is_empty()
+    }
+
+    /// What was prepared is done: these are answered for already. Whether they should be is looked at with the next
+    /// word on who is alive.
+    pub(super) fn took_over(&mut self, addresses: impl IntoIterator<Item = (IpAddr, Interfaces)>) {
+        for (address, interfaces) in addresses {
+            self.yielding.remove(&address);
+            self.told.insert(address, interfaces);
+            self.taken_over.insert(address);
+        }
     }
 
     pub(super) fn services_of(&self, address: IpAddr) -> impl Iterator<Item = &ServiceKey> {

@@ -214,3 +214,55 @@ fn the_first_that_is_alive_sees_to_what_others_left_behind() {
         assert_eq!(announcer.sees_to_others(), sees, "{alive:?}");
     }
 }
+
+fn alive(names: &[&str]) -> Alive {
+    Alive::These(names.iter().map(|&name| name.to_owned()).collect())
+}
+
+/// Alone first, and with an address that another node has as soon as it is there.
+fn announcer_and_other() -> (Announcer, IpAddr) {
+    for last in 1..=50 {
+        let mut announcer = announcer();
+        announcer.set_config(config("192.0.2.0/24", &[ME, "node-b"], &[]));
+        announcer.observe(seen("a", &[last]));
+        announcer.set_alive(alive(&[ME]));
+        assert_eq!(announcer.decide().changes.len(), 1);
+        announcer.set_alive(alive(&[ME, "node-b"]));
+        let effects = announcer.decide();
+        if !effects.changes.is_empty() {
+            assert_eq!(effects.changes, [Change::Yield { address: address(last), within: YIELD_WITHIN }]);
+            let prepared = effects.prepared.unwrap();
+            assert_eq!(prepared.after, [("node-b".into(), vec![(address(last), Interfaces::All)])].into());
+            return (announcer, address(last));
+        }
+    }
+    panic!("one of so many addresses is for the other node");
+}
+
+#[test]
+fn an_address_that_goes_to_another_node_is_answered_for_until_that_one_is_heard() {
+    let (mut announcer, address) = announcer_and_other();
+    assert_eq!(announcer.owned().collect::<Vec<_>>(), [(address, &key("a"))]);
+    assert!(announcer.is_yielding());
+    assert!(announcer.yielded(address));
+    assert!(!announcer.is_yielding() && !announcer.yielded(address));
+    assert_eq!(announcer.owned().count(), 0);
+}
+
+#[test]
+fn what_was_taken_over_by_plan_is_not_announced_twice_and_given_up_if_it_was_wrong() {
+    let (mut announcer, address) = announcer_and_other();
+    announcer.yielded(address);
+    announcer.took_over([(address, Interfaces::All)]);
+    announcer.set_alive(alive(&[ME]));
+    let effects = announcer.decide();
+    assert_eq!((effects.changes, effects.turned.len()), (Vec::new(), 1));
+    // It turns out that the other one is there after all.
+    announcer.set_alive(alive(&[ME, "node-b"]));
+    assert_eq!(announcer.decide().changes, [Change::Yield { address, within: YIELD_WITHIN }]);
+    announcer.yielded(address);
+    announcer.took_over([(address, Interfaces::All)]);
+    assert_eq!(announcer.decide().changes, [], "who is alive is told next");
+    announcer.set_alive(alive(&[ME, "node-b"]));
+    assert_eq!(announcer.decide().changes, [Change::Withdraw { address }]);
+}

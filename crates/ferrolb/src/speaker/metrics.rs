@@ -163,16 +163,33 @@ impl OnTheWire {
 }
 
 /// What is said to the owners of Services about something that happened on the wire: the address, a reason, a message.
-pub(super) fn told_of(news: &News, node: &str) -> Option<(IpAddr, &'static str, String)> {
+/// `fellow`: the other node, if it is one and is known.
+pub(super) fn told_of(
+    news: &News,
+    node: &str,
+    fellow: Option<&str>,
+) -> Option<(IpAddr, &'static str, String)> {
+    let speaker = || fellow.map_or("another node".to_owned(), |fellow| format!("node {fellow:?}"));
     Some(match news {
         News::Conflict { address, interface, station, fellow, .. } => {
-            let who = if *fellow { "the speaker of another node" } else { "a station that is no speaker" };
+            let who = match fellow {
+                true => format!("the speaker of {}", speaker()),
+                false => "a station that is no speaker".to_owned(),
+            };
             let message = format!(
                 "{who} with MAC address {station} also answers for {address} on interface {interface:?} of node {node:?}"
             );
             (*address, "addressConflict", message)
         }
-        News::ClaimRefused { address, interface, station } => {
+        News::ClaimRefused { address, interface, station, fellow: true, .. } => {
+            let message = format!(
+                "{address} is left to the speaker of {} with MAC address {station} on interface {interface:?} of node \
+                 {node:?}: both answered for it, and that one comes first",
+                speaker()
+            );
+            (*address, "addressConflict", message)
+        }
+        News::ClaimRefused { address, interface, station, fellow: false, .. } => {
             let message = format!(
                 "{address} is not announced from node {node:?}: the station with MAC address {station} on interface \
                  {interface:?} has it"

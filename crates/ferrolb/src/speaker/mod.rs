@@ -6,18 +6,18 @@
 //! * `session` is that loop; `announcer` and `statuses` are its two machines without a clock or network.
 //! * `configuration` reads resources, `read` is what is kept of an object, `write` one step towards a right status.
 //! * `host` is what this host does with its addresses if it is asked to, `forward` what is forwarded where.
-//! * `members` says which nodes have a speaker that is alive.
+//! * `membership` is what follows from what other speakers do; [`crate::members`] watches over them.
 
 mod announcer;
 mod configuration;
 mod forward;
 mod host;
-mod members;
 mod metrics;
 mod options;
 mod read;
 mod session;
 mod statuses;
+mod succession;
 mod write;
 
 use std::sync::Arc;
@@ -29,13 +29,14 @@ use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
+pub use crate::members::Members;
 pub use metrics::Metrics;
-pub use options::{Members, OnHost, Options, StatusLayout};
+pub use options::{OnHost, Options, StatusLayout};
 
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
-use crate::layer2::{Change, Counters, Layer2, Links, News};
-use crate::{call, pod};
+use crate::layer2::{Change, Counters, Gate, Layer2, Links, News};
+use crate::{call, members, pod};
 use host::Host;
 use session::Session;
 
@@ -48,6 +49,7 @@ pub trait Wire: Send + Sync {
     fn links(&self) -> watch::Receiver<Arc<Links>>;
     fn news(&self) -> mpsc::Receiver<News>;
     fn counters(&self) -> Arc<Counters>;
+    fn gate(&self) -> Arc<Gate>;
 }
 
 impl Wire for Layer2 {
@@ -66,14 +68,19 @@ impl Wire for Layer2 {
     fn counters(&self) -> Arc<Counters> {
         Layer2::counters(self)
     }
+
+    fn gate(&self) -> Arc<Gate> {
+        Layer2::gate(self)
+    }
 }
 
 /// A speaker that does not run yet.
 pub struct Speaker {
     client: Client,
     options: Options,
-    wire: Box<dyn Wire>,
+    wire: Arc<dyn Wire>,
     metrics: Arc<Metrics>,
+    seen: watch::Sender<members::Seen>,
 }
 
 impl std::fmt::Debug for Speaker {
@@ -85,7 +92,12 @@ impl std::fmt::Debug for Speaker {
 impl Speaker {
     pub fn new(client: Client, options: Options, wire: Box<dyn Wire>) -> Speaker {
         let metrics = Arc::new(Metrics::new(wire.counters()));
-        Speaker { client, options, wire, metrics }
+        Speaker { client, options, wire: wire.into(), metrics, seen: members::unseen() }
+    }
+
+    /// What is known of other speakers.
+    pub fn members(&self) -> watch::Receiver<members::Seen> {
+        self.seen.subscribe()
     }
 
     pub fn metrics(&self) -> Arc<Metrics> {
@@ -107,12 +119,19 @@ impl Speaker {
         let component = component(options, owner.clone());
         let state = tokio::spawn(configuration_state::run(self.client.clone(), component, verdicts));
         let recorder = Recorder::new(&self.client, "metallb-speaker", EVENT_WRITERS);
-        let mut session = Session::new(&self, &recorder, &verdict, owner, host);
-        tokio::select! {
-            () = session.run() => {}
-            () = stop => {}
-        }
-        let host = session.into_host();
+        let around = members::Surroundings {
+            client: &self.client,
+            namespace: &options.namespace,
+            node: &options.node,
+            wire: Arc::clone(&self.wire),
+            registry: self.metrics.registry(),
+            seen: &self.seen,
+        };
+        let (membership, news) = members::start(&options.members, around)?;
+        let mut session = Session::new(&self, &recorder, &verdict, owner, host, membership);
+        session.run(news, stop).await;
+        let (host, membership) = session.into_parts();
+        membership.end();
         state.abort();
         recorder.finish().await;
         // Last, because what is answered for until the end is to work until the end.

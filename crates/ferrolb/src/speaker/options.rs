@@ -1,7 +1,6 @@
 //! What a speaker is told when it starts.
 
-use std::collections::BTreeSet;
-
+use crate::members::Members;
 use crate::proxy;
 
 #[derive(Debug, Clone)]
@@ -29,18 +28,6 @@ pub struct OnHost {
     pub binds_addresses: bool,
     /// Forwards what comes to them.
     pub proxy: Option<proxy::Options>,
-}
-
-/// How the speakers that are alive are known.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Members {
-    /// There is one on every node.
-    #[default]
-    Everyone,
-    /// On these nodes, always.
-    These(BTreeSet<String>),
-    /// Where a Pod with these labels, a selector as it is written, is ready.
-    ReadyPods(String),
 }
 
 /// Which object tells who announces a Service.

@@ -3,6 +3,8 @@
 
 #[path = "conflicts.rs"]
 mod conflicts;
+#[path = "membership.rs"]
+mod membership;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -31,14 +33,16 @@ use super::options::StatusLayout;
 use super::read::{self, NodeSeen, Seen, Slice};
 use super::statuses::{Object, Statuses};
 use super::write::{Done, Writer};
-use super::{Options, Speaker, Wire, members};
+use super::{Options, Speaker, Wire};
 use crate::backoff::sleep_until;
 use crate::configuration_state::{self, Verdict};
 use crate::events::{self, About, Recorder};
-use crate::layer2::{Change as WireChange, Claim, Links};
+use crate::layer2::{self, Change as WireChange, Claim, Links};
+use crate::members::{self, Membership};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
 use conflicts::Conflicts;
+use membership::Turns;
 
 /// Writes of statuses on the way at once. Each needs a connection, and there are many speakers.
 const WRITES: usize = 4;
@@ -101,6 +105,10 @@ pub(super) struct Session<'a> {
     /// Addresses of other nodes, whose speakers are fellows.
     fellows: BTreeSet<IpAddr>,
     node_addresses: BTreeMap<String, Vec<IpAddr>>,
+    membership: Membership,
+    turns: Turns,
+    /// Something is not answered for any more, as was decided before.
+    has_yielded: bool,
     /// Watches, which end with the session.
     watches: JoinSet<()>,
 }
@@ -112,6 +120,7 @@ impl<'a> Session<'a> {
         verdict: &'a watch::Sender<Option<Verdict>>,
         pod: Option<OwnerReference>,
         host: Host,
+        membership: Membership,
     ) -> Session<'a> {
         let (client, options) = (speaker.client.clone(), &speaker.options);
         let of_plan = announce::Options {
@@ -143,22 +152,30 @@ impl<'a> Session<'a> {
             contested: HashMap::new(),
             fellows: BTreeSet::new(),
             node_addresses: BTreeMap::new(),
+            membership,
+            turns: Turns::default(),
+            has_yielded: false,
             watches: JoinSet::new(),
         }
     }
 
-    pub(super) async fn run(&mut self) {
+    /// Until told to stop, and then until others have taken over what is answered for here.
+    pub(super) async fn run(
+        &mut self,
+        mut of_members: mpsc::Receiver<members::News>,
+        stop: impl Future<Output = ()>,
+    ) {
         let mut told = self.watch();
-        let mut alive = members::watch(&self.client, self.options, &mut self.watches);
         let mut links = self.wire.links();
         let mut news = self.wire.news();
         // What there is now is known from the start.
         links.mark_changed();
+        tokio::pin!(stop);
         loop {
             let calm = self.conflicts.deadline();
             let pace = self.pace.deadline(self.statuses.has_ready());
             let at_once = self.tries_again.then(Instant::now);
-            let deadline = [pace, calm, at_once].into_iter().flatten().min();
+            let deadline = [pace, calm, at_once, self.turns.deadline()].into_iter().flatten().min();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
@@ -172,30 +189,44 @@ impl<'a> Session<'a> {
                     let now = Arc::clone(&links.borrow_and_update());
                     self.take_links(&now);
                 }
-                Ok(()) = alive.changed() => {
-                    // Nothing is said before anybody is known.
-                    let now = alive.borrow_and_update().clone();
-                    self.take_alive(now);
-                }
-                Some(news) = news.recv() => self.heard(news),
+                news = of_members.recv() => match news {
+                    Some(news) => self.take_members(news),
+                    None => {
+                        tracing::error!("nobody watches over members any more, and so this ends");
+                        return;
+                    }
+                },
+                Some(news) = news.recv() => match news {
+                    layer2::News::Yielded { address, .. } => {
+                        self.has_yielded |= self.announcer.yielded(address);
+                    }
+                    news => self.heard(news),
+                },
                 Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
+                () = &mut stop, if !self.turns.is_leaving() => self.leave(Instant::now()),
                 () = sleep_until(deadline), if deadline.is_some() => {}
             }
             for _ in 0..CHANGES {
                 let Ok(change) = told.try_recv() else { break };
                 self.take(change);
             }
+            while let Ok(news) = of_members.try_recv() {
+                self.take_members(news);
+            }
             while let Some(ended) = self.writes.try_join_next_with_id() {
                 self.ended(ended);
             }
             let taken = self.turn();
             self.host.give_up(&self.announcer, taken).await;
+            if self.has_left(Instant::now()) {
+                return;
+            }
         }
     }
 
     /// What is left to be ended. Watches end here.
-    pub(super) fn into_host(self) -> Host {
-        self.host
+    pub(super) fn into_parts(self) -> (Host, Membership) {
+        (self.host, self.membership)
     }
 
     /// Begins to watch all that is read.
@@ -376,11 +407,9 @@ impl<'a> Session<'a> {
         }
     }
 
-    fn take_alive(&mut self, alive: Option<Alive>) {
-        if let Some(alive) = alive {
-            self.announcer.set_alive(alive);
-            self.look_at_what_others_say();
-        }
+    fn take_alive(&mut self, alive: Alive) {
+        self.announcer.set_alive(alive);
+        self.look_at_what_others_say();
     }
 
     /// Nobody may be left to see to the objects of a node that is gone.
@@ -412,10 +441,14 @@ impl<'a> Session<'a> {
                 *claim = Claim::Takeover;
             }
         }
+        self.forget_conflicts(&effects.changes);
         self.tries_again = self.held_back.is_some() && !effects.turned.is_empty();
-        let is_other = !effects.changes.is_empty() || !effects.turned.is_empty();
+        let is_other = !effects.changes.is_empty()
+            || !effects.turned.is_empty()
+            || std::mem::take(&mut self.has_yielded);
         let taken = self.host.take_up(&self.announcer, is_other);
         self.wire.apply(effects.changes);
+        self.close_turn(effects.prepared);
         self.unsaid.extend(effects.news);
         self.unsaid.truncate(UNSAID);
         if self.statuses.is_complete() {

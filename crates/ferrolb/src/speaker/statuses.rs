@@ -74,6 +74,10 @@ pub(super) struct Statuses {
     wanted: BTreeMap<ServiceKey, Said>,
     /// What is wrong with addresses.
     conflicts: BTreeMap<IpAddr, Condition>,
+    /// Addresses that this node leaves to another one for the time being, though it would announce them,
+    left: BTreeSet<IpAddr>,
+    /// and Services that have only such ones here.
+    left_services: BTreeSet<ServiceKey>,
     /// To be looked at.
     ready: BTreeSet<ServiceKey>,
     in_flight: HashSet<ServiceKey>,
@@ -143,6 +147,8 @@ impl Statuses {
             services: BTreeMap::new(),
             wanted: BTreeMap::new(),
             conflicts: BTreeMap::new(),
+            left: BTreeSet::new(),
+            left_services: BTreeSet::new(),
             ready: BTreeSet::new(),
             in_flight: HashSet::new(),
             gone_in_flight: HashSet::new(),
@@ -211,8 +217,12 @@ impl Statuses {
     }
 
     pub(super) fn want(&mut self, service: ServiceKey, doing: Option<&Doing>) {
+        self.left_services.remove(&service);
         match doing.filter(|doing| !doing.answered.is_empty()) {
             Some(doing) => {
+                if doing.answered.iter().all(|(address, _)| self.left.contains(address)) {
+                    self.left_services.insert(service.clone());
+                }
                 let mut status = Said::of(&self.status(&service, doing));
                 // What is said already is not kept again.
                 if let Some(same) = self.of(&service).find(|object| object.status == status) {
@@ -232,6 +242,15 @@ impl Statuses {
         match condition {
             Some(condition) => self.conflicts.insert(address, condition),
             None => self.conflicts.remove(&address),
+        };
+    }
+
+    /// As long as another node says that it announces, this one does not, of what it leaves to it. Whoever has the
+    /// address is to be [wanted](Statuses::want) again.
+    pub(super) fn set_left(&mut self, address: IpAddr, is_left: bool) {
+        match is_left {
+            true => self.left.insert(address),
+            false => self.left.remove(&address),
         };
     }
 
@@ -304,7 +323,8 @@ impl Statuses {
         let (ours, others): (Vec<&Object>, Vec<&Object>) =
             self.of(service).partition(|object| object.node == self.node);
         let delete = |object: &Object| Some(Step::Delete { key: object.key.clone() });
-        let Some(status) = self.wanted.get(service) else {
+        let is_told_by_another = self.left_services.contains(service) && !others.is_empty();
+        let Some(status) = self.wanted.get(service).filter(|_| !is_told_by_another) else {
             let superfluous = ours.first().or(others.iter().find(|object| is_left_behind(object)));
             return superfluous.and_then(|object| delete(object));
         };
@@ -328,7 +348,8 @@ impl Statuses {
         let Some(object) = object else {
             return wanted.map(|_| Step::Create { key, labels: self.labels(service) });
         };
-        match wanted {
+        let is_told_by_another = self.left_services.contains(service) && self.is_of_another(object);
+        match wanted.filter(|_| !is_told_by_another) {
             Some(status) if object.status == *status => {
                 (!object.has_right_labels).then(|| Step::Label { key, labels: self.labels(service) })
             }
@@ -342,6 +363,10 @@ impl Statuses {
                 (!announcer.is_empty() && is_wrong).then_some(Step::Clear { key })
             }
         }
+    }
+
+    fn is_of_another(&self, object: &Object) -> bool {
+        object.status.read().node.is_some_and(|node| !node.is_empty() && *node != *self.node)
     }
 
     fn of(&self, service: &ServiceKey) -> impl Iterator<Item = &Object> {

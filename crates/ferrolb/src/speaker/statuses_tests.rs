@@ -229,3 +229,28 @@ fn what_another_node_says_is_contested_only_by_whoever_announces() {
     let (_, step) = server.statuses.next(|_| true).unwrap();
     assert!(matches!(step, Step::Create { .. }) && !server.statuses.is_contest(&service, &step));
 }
+
+/// As long as the other one says so; before and after that, what is wrong with the address is told here.
+#[test]
+fn of_what_is_left_to_another_node_that_one_tells() {
+    for (layout, name, withdrawn) in [
+        (StatusLayout::Metallb, "l2-of-another", vec!["delete"]),
+        (StatusLayout::Service, "web-l2-status", vec![]),
+    ] {
+        let mut server = Server::new(layout, "node-a");
+        let doing = doing(&[]);
+        let address = doing.addresses[0];
+        server.statuses.want(service(), Some(&doing));
+        assert_eq!(server.settle(false), ["create", "set"], "{layout:?}");
+        server.statuses.set_left(address, true);
+        server.statuses.want(service(), Some(&doing));
+        assert_eq!(server.settle(false), [""; 0], "{layout:?}: nobody else tells");
+        server.by_another(name, "node-b");
+        assert_eq!(server.settle(false), withdrawn, "{layout:?}");
+        assert_eq!(server.only()["node"], "node-b", "{layout:?}");
+        server.statuses.set_left(address, false);
+        server.statuses.want(service(), Some(&doing));
+        server.settle(false);
+        assert_eq!(server.only()["node"], "node-a", "{layout:?}: it is taken back");
+    }
+}

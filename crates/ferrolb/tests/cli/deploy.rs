@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
-use ferrolb::speaker::{self, Members};
+use ferrolb::speaker;
 use ferrolb::webhook::{self, Webhook};
 use serde_json::{Value, json};
 
 use crate::Folder;
 use crate::cluster::{Cluster, NAMESPACE, SERVICES, pools, wait};
-use crate::nodes::of_metallb;
+use crate::nodes::{free_port, of_metallb, watched};
 use crate::program::{Program, cluster};
 
 struct Deployed {
@@ -210,15 +210,15 @@ async fn speaks(deployed: &Deployed) {
         },
     });
     cluster.post(&pods, pod).await;
-    let ready = json!({"status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-    cluster.patch(&format!("{pods}/speaker-0/status"), ready).await;
+    let status = json!({"status": {"podIP": "127.0.0.1"}});
+    cluster.patch(&format!("{pods}/speaker-0/status"), status).await;
     cluster.node("node-a").await;
     cluster.served("a", &["192.0.2.1"], "node-a").await;
 
     let client = crate::program::cluster(&deployed.kubeconfig("speaker").await).await.client;
     let options = speaker::Options {
         pod_name: Some("speaker-0".to_owned()),
-        members: Members::ReadyPods("app=metallb,component=speaker".to_owned()),
+        members: watched("127.0.0.1", free_port(), "app=metallb,component=speaker"),
         ..speaker::Options::new(NAMESPACE, "node-a")
     };
     let running = cluster.speaker_with(&client, options);

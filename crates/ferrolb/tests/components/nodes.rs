@@ -1,12 +1,14 @@
 //! Nodes with speakers in this process, and wires that remember what they were told.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use ferrolb::layer2::{Change, Counters, Interfaces, Link, Links, News};
+use ferrolb::layer2::{Change, Counters, Gate, Interfaces, Link, Links, News};
+use ferrolb::members::{self, Members, Peers};
 use ferrolb::speaker::{Metrics, Options, Speaker, Wire};
 use kube::Client;
+use protocol::member::{Detection, Isolated};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -20,19 +22,21 @@ pub(crate) struct FakeWire {
     links_seen: watch::Receiver<Arc<Links>>,
     news: Mutex<Option<mpsc::Sender<News>>>,
     counters: Arc<Counters>,
+    gate: Arc<Gate>,
 }
 
 impl FakeWire {
     pub(crate) fn new(interfaces: &[&str]) -> Arc<FakeWire> {
         let (links, links_seen) = watch::channel(Arc::new(Links::default()));
         let (answered, news, counters) = (Mutex::default(), Mutex::default(), Arc::default());
-        let wire = FakeWire { answered, links, links_seen, news, counters };
+        let wire = FakeWire { answered, links, links_seen, news, counters, gate: Arc::default() };
         wire.set_interfaces(interfaces);
         Arc::new(wire)
     }
 
     pub(crate) fn set_interfaces(&self, names: &[&str]) {
-        let link = |index| Link { index, station: None, up: true, arp: Ok(()), ndp: Ok(()) };
+        let link =
+            |index| Link { index, station: None, link_local: None, up: true, arp: Ok(()), ndp: Ok(()) };
         let by_name = names.iter().zip(2..).map(|(&name, index)| (name.to_owned(), link(index))).collect();
         self.links.send_replace(Arc::new(Links { by_name }));
     }
@@ -64,7 +68,11 @@ impl Wire for Handle {
                 Change::Withdraw { address } | Change::Yield { address, .. } => {
                     assert!(answered.remove(&address).is_some(), "{address} was not announced");
                 }
-                Change::Fellows { .. } | Change::Again | Change::AnnounceAgain { .. } => {}
+                Change::Fellows { .. }
+                | Change::Again
+                | Change::AnnounceAgain { .. }
+                | Change::GiveWay { .. }
+                | Change::Decided(_) => {}
             }
         }
     }
@@ -81,6 +89,10 @@ impl Wire for Handle {
 
     fn counters(&self) -> Arc<Counters> {
         Arc::clone(&self.0.counters)
+    }
+
+    fn gate(&self) -> Arc<Gate> {
+        Arc::clone(&self.0.gate)
     }
 }
 
@@ -206,4 +218,20 @@ pub(crate) const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/en
 
 pub(crate) fn of_metallb(plural: &str) -> String {
     format!("/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/{plural}")
+}
+
+/// A port of UDP on which nobody is heard yet.
+pub(crate) fn free_port() -> u16 {
+    UdpSocket::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+/// Finds others by their Pods.
+pub(crate) fn watched(address: &str, port: u16, labels: &str) -> Members {
+    Members::Watched(Box::new(members::Options {
+        address: SocketAddr::new(address.parse().unwrap(), port),
+        peers: Peers { labels: Some(labels.to_owned()), hosts: Vec::new() },
+        secret: None,
+        detection: Detection::default(),
+        isolated: Isolated::default(),
+    }))
 }

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use ferrolb::layer2::{Interfaces, MacAddress, News};
-use ferrolb::speaker::{Members, Options, StatusLayout};
+use ferrolb::speaker::{Options, StatusLayout};
 use prometheus::TextEncoder;
 use serde_json::{Value, json};
 
 use crate::cluster::{Cluster, NAMESPACE, SERVICES, pools, wait};
 use crate::faults::{self, Faults};
-use crate::nodes::{Running, SLICES, of_metallb};
+use crate::nodes::{Running, SLICES, free_port, of_metallb, watched};
 
 /// A cluster of these nodes, and one pool that all of them may announce.
 async fn cluster(nodes: &[&str]) -> Cluster {
@@ -242,7 +242,7 @@ async fn interfaces_are_those_of_the_advertisements_of_the_node() {
 }
 
 #[tokio::test]
-async fn whoever_has_no_ready_pod_is_no_candidate() {
+async fn speakers_find_each_other_and_one_that_is_gone_is_no_candidate() {
     let cluster = cluster(&["node-a", "node-b"]).await;
     let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
     for node in ["node-a", "node-b"] {
@@ -253,27 +253,26 @@ async fn whoever_has_no_ready_pod_is_no_candidate() {
         });
         cluster.post(&path, pod).await;
     }
-    let ready = async |node: &str, is_ready: &str| {
-        let status = json!({"status": {"conditions": [{"type": "Ready", "status": is_ready}]}});
+    let place = |node: &str| if node == "node-a" { "127.0.0.1" } else { "127.0.0.2" };
+    for node in ["node-a", "node-b"] {
+        let status = json!({"status": {"podIP": place(node)}});
         cluster.patch(&format!("{path}/speaker-{node}/status"), status).await;
-    };
-    ready("node-a", "True").await;
+    }
+    let port = free_port();
     cluster.served("web", &["10.20.30.1"], "node-a").await;
     cluster.pool("other", &["10.20.30.0/24"]).await;
     let speaker = |node: &str| {
-        let members = Members::ReadyPods("component=speaker".to_owned());
+        let members = watched(place(node), port, "component=speaker");
         cluster.speaker_with(&cluster.client, Options { members, ..Options::new(NAMESPACE, node) })
     };
-    let (a, b) = (speaker("node-a"), speaker("node-b"));
+    let a = speaker("node-a");
     cluster.answers(&a, &["10.20.30.1"]).await;
-    cluster.answers(&b, &[]).await;
     // With both, the order of hashes puts node-b first.
-    ready("node-b", "True").await;
+    let b = speaker("node-b");
     cluster.answers(&b, &["10.20.30.1"]).await;
     cluster.answers(&a, &[]).await;
     cluster.is_said_to_announce("node-b", "web").await;
     drop(b);
-    ready("node-b", "False").await;
     cluster.answers(&a, &["10.20.30.1"]).await;
     cluster.is_said_to_announce("node-a", "web").await;
 }

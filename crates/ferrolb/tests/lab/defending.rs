@@ -128,13 +128,50 @@ fn a_speaker_that_hears_nothing_new_goes_on_and_two_that_disagree_find_out() {
     eventually("it is told that two answer", || {
         let events = site.events("web", "addressConflict");
         events.iter().any(|text| {
-            text.starts_with("the speaker of another node") && text.contains(&format!("\"{next}\""))
+            text.starts_with(&format!("the speaker of node {owner:?}"))
+                && text.contains(&format!("\"{next}\""))
+                || text.contains(&format!("is left to the speaker of node {owner:?}"))
         })
     });
     site.lab.restore(&owner).unwrap();
     site.owner_among("web", &[&next]);
     site.label_node(&owner, EXCLUDE, None);
     site.owner_among("web", &[&owner]);
+}
+
+/// Each speaker believes to be the only one.
+#[test]
+fn of_speakers_that_know_nothing_of_each_other_one_answers() {
+    let Some(options) = options() else { return };
+    let site = site(options);
+    let address = site.service("web", &json!({}))[0];
+    let mut order = vec![site.owner("web")];
+    order.extend(others(&order[0]).into_iter().map(str::to_owned));
+    if !plan::elect::keeps(address, &order[1], &order[2]) {
+        order.swap(1, 2);
+    }
+    for node in &order {
+        site.lab.kill_speaker(node).unwrap();
+        site.lab.start_speaker_with(node, &["--speakers", node]).unwrap();
+    }
+    let [first, second, third] = &order[..] else { panic!() };
+    let left_to = |node: &str| {
+        let text = format!("{address} is left to the speaker of node {node:?}");
+        site.events("web", "addressConflict").iter().filter(|event| event.starts_with(&text)).count()
+    };
+    eventually("all of them have answered, and two have given way", || {
+        left_to(first) + left_to(second) >= 2 && left_to(first) > 0
+    });
+    let answers_alone = |node: &String| site.all_who_have(address) == std::slice::from_ref(node);
+    eventually("one answers", || answers_alone(first));
+    eventually("one says so", || site.announcers("web") == std::slice::from_ref(first));
+    for _ in 0..3 {
+        assert!(answers_alone(first), "also when the others look again");
+    }
+    assert_eq!(site.who_has(address).as_ref(), Some(first), "and clients have learnt it");
+    site.lab.kill_speaker(first).unwrap();
+    eventually("another one takes it back", || !site.all_who_have(address).is_empty());
+    eventually("and no more than one", || answers_alone(second) || answers_alone(third));
 }
 
 #[test]

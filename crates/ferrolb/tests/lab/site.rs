@@ -235,6 +235,18 @@ impl Site {
         }
     }
 
+    /// Everybody who answers for an IPv4 address, in the order of names.
+    pub(crate) fn all_who_have(&self, address: IpAddr) -> Vec<String> {
+        let arguments = ["-b", "-w", "1", "-I", "eth0", &address.to_string()];
+        let said = self.output("client", "arping", &arguments).stdout;
+        let text = String::from_utf8_lossy(&said);
+        let stations = text.split('[').skip(1).filter_map(|after| after.split(']').next());
+        let mut nodes: Vec<String> = stations.map(|station| self.member_of(station)).collect();
+        nodes.sort();
+        nodes.dedup();
+        nodes
+    }
+
     /// The node with this interface; what it is called where nobody has it.
     pub(crate) fn member_of(&self, mac: &str) -> String {
         let members = &self.lab.topology().members;

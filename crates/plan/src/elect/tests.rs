@@ -84,3 +84,17 @@ fn names_of_every_length_are_hashed_alike() {
         assert_eq!(lots.draw(&node), hash(&format!("{node}#192.0.2.1")), "{length}");
     }
 }
+
+#[test]
+fn of_two_that_disagree_the_lot_tells_one_to_keep_the_address() {
+    for (address, order) in
+        [("10.0.0.1", ["node-b", "node-a", "node-c"]), ("10.0.0.2", ["node-b", "node-c", "node-a"])]
+    {
+        let address: IpAddr = address.parse().unwrap();
+        for (at, node) in order.iter().enumerate() {
+            for (other_at, other) in order.iter().enumerate().filter(|(other_at, _)| *other_at != at) {
+                assert_eq!(keeps(address, node, other), at < other_at, "{address} {node} {other}");
+            }
+        }
+    }
+}

@@ -36,7 +36,8 @@ impl AddressCounters {
         self.responses_sent.fetch_add(1, Relaxed);
     }
 
-    pub(super) fn count_gratuitous(&self, frames: u64) {
+    /// Also for a driver that announces a take-over by itself.
+    pub fn count_gratuitous(&self, frames: u64) {
         self.gratuitous_sent.fetch_add(frames, Relaxed);
     }
 
@@ -70,10 +71,12 @@ pub enum DropReason {
     ReceiveFull,
     /// The kernel did not take what was to be sent.
     SendFailed,
+    /// Others may have taken over what this node would speak for.
+    GateClosed,
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 11] = [
+    pub const ALL: [DropReason; 12] = [
         DropReason::Malformed,
         DropReason::NotARequest,
         DropReason::NotForUs,
@@ -85,6 +88,7 @@ impl DropReason {
         DropReason::NewsFull,
         DropReason::ReceiveFull,
         DropReason::SendFailed,
+        DropReason::GateClosed,
     ];
 
     /// As a label of a metric.
@@ -101,6 +105,7 @@ impl DropReason {
             DropReason::NewsFull => "newsFull",
             DropReason::ReceiveFull => "receiveFull",
             DropReason::SendFailed => "sendFailed",
+            DropReason::GateClosed => "gateClosed",
         }
     }
 }

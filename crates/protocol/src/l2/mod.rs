@@ -54,6 +54,8 @@ pub const TIMES: Times = Times {
     probes: 2,
     probe: Duration::from_millis(150),
     retry: Duration::from_secs(10),
+    first_look: Duration::from_secs(1),
+    last_look: Duration::from_secs(60),
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -77,4 +79,8 @@ pub struct Times {
     pub probe: Duration,
     /// An address that was not free is asked for again.
     pub retry: Duration,
+    /// One that was left to a fellow is looked at again after this, then after twice the time,
+    pub first_look: Duration,
+    /// and at least so often.
+    pub last_look: Duration,
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::beat::{Watched, Watcher};
 use super::inquiry::{Errand, Inquiry};
 use super::message::{Greeting, Message};
+use super::notes::Notes;
 use super::own::Relearning;
 use super::record::{Record, Standing};
 use super::seal::{Refused, Seal};
@@ -58,6 +59,7 @@ pub struct Members {
     pub(super) spread_at: Instant,
     /// What is said to all a second time.
     pub(super) again: Vec<(Instant, Message, Option<SocketAddr>)>,
+    pub(super) notes: Notes,
     pub(super) heard_anybody: Instant,
     pub(super) join_until: Option<Instant>,
     pub(super) forgive_at: Instant,
@@ -106,6 +108,7 @@ impl Members {
             state: State {
                 own,
                 members: BTreeMap::new(),
+                notes: BTreeMap::new(),
                 counters: Counters::default(),
                 alive: BTreeSet::new(),
                 damped: BTreeSet::new(),
@@ -133,6 +136,7 @@ impl Members {
             spreading: Vec::new(),
             spread_at: now,
             again: Vec::new(),
+            notes: Notes::default(),
             heard_anybody: now,
             join_until: None,
             forgive_at: now + TIMES.forgiveness,
@@ -202,10 +206,7 @@ impl Members {
             if self.pings.len() < LIMITS.peers {
                 self.ping_address(from, now);
             }
-            if let Message::Records(_) | Message::Verdict { .. } = message {
-                self.take_news(message, now);
-            }
-            return;
+            return self.take_news(message, now);
         };
         let name = identity.name;
         if self.seal.is_proven(start) {
@@ -227,7 +228,7 @@ impl Members {
     }
 
     fn take_greeting(&mut self, start: [u8; 8], greeting: Greeting, now: Instant) {
-        let Greeting { is_answer, was_missed, nonce, digest, own, yours } = greeting;
+        let Greeting { is_answer, was_missed, nonce, digest, notes, own, yours } = greeting;
         let name = own.name.clone();
         if is_answer && self.pings.remove(&nonce).is_none() {
             self.state.counters.dropped.unasked += 1;
@@ -248,7 +249,8 @@ impl Members {
         if is_answer {
             self.seal.prove(start);
         }
-        let source = if self.seal.is_proven(start) { Source::Itself } else { Source::Hearsay };
+        // Anything else may be a recording.
+        let source = if is_answer { Source::Itself } else { Source::Hearsay };
         self.learn(own.clone(), source, now);
         let is_current =
             self.state.members.get(&name).is_some_and(|member| member.record.generation == generation);
@@ -276,6 +278,7 @@ impl Members {
         }
         if is_current {
             self.compare(digest, &name, now);
+            self.compare_notes(notes, &name, now);
         }
     }
 
@@ -290,6 +293,9 @@ impl Members {
             Message::Verdict { record, by, silence, inquiry } => {
                 let verdict = Verdict { by: Some(by), silence, inquiry };
                 self.learn(record, Source::Judge(verdict), now);
+            }
+            Message::Notes(notes) => {
+                notes.into_iter().for_each(|(address, note)| self.take_note(address, note));
             }
             _ => {}
         }
@@ -315,6 +321,7 @@ impl Members {
             self.tell(Event::Candidates);
         }
         self.tell_of_reunion(now);
+        self.tell_notes();
         self.due = self.next_deadline().map(|due| due.max(now));
     }
 
@@ -363,7 +370,8 @@ impl Members {
         times.extend(self.inquiries.values().map(Inquiry::deadline));
         times.extend(self.errands.iter().map(|errand| errand.until.min(errand.again_at)));
         times.extend(self.again.iter().map(|(at, ..)| *at));
-        times.extend((!self.spreading.is_empty()).then_some(self.spread_at));
+        let has_news = !self.spreading.is_empty() || self.has_notes_to_tell();
+        times.extend(has_news.then_some(self.spread_at));
         times.extend(self.relearning.as_ref().map(|relearning| relearning.until));
         times.into_iter().min()
     }
@@ -418,6 +426,7 @@ impl Machine for Members {
                 self.heirs = heirs;
                 self.watchers_are_stale = true;
             }
+            Input::Note { address, owner } => self.note(address, owner),
             Input::Slept(time) => self.wake(time, now),
             Input::Leave(is_leaving) => self.state.own.is_leaving = is_leaving,
             Input::Left => {

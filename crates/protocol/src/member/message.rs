@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::record::{Record, Standing};
-use super::{LIMITS, Name};
+use super::{LIMITS, Name, Note};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
@@ -32,6 +32,7 @@ pub(super) enum Message {
         nonce: u32,
         is_heard: bool,
     },
+    Notes(Vec<(IpAddr, Note)>),
 }
 
 /// As the control packets of RFC 5880, 4.1, as far as they have a meaning here.
@@ -67,6 +68,8 @@ pub(super) struct Greeting {
     pub(super) nonce: u32,
     /// Of the sender's table.
     pub(super) digest: u64,
+    /// Of its notes.
+    pub(super) notes: u64,
     pub(super) own: Record,
     /// What the sender knows of the receiver.
     pub(super) yours: Option<Record>,
@@ -86,6 +89,7 @@ impl Message {
                 out.byte(u8::from(greeting.was_missed));
                 out.bytes(&greeting.nonce.to_be_bytes());
                 out.bytes(&greeting.digest.to_be_bytes());
+                out.bytes(&greeting.notes.to_be_bytes());
                 out.record(&greeting.own);
                 if let Some(yours) = &greeting.yours {
                     out.record(yours);
@@ -113,6 +117,14 @@ impl Message {
                 out.bytes(&nonce.to_be_bytes());
                 out.byte(u8::from(*is_heard));
             }
+            Message::Notes(notes) => {
+                out.byte(8);
+                for (address, note) in notes {
+                    out.address(*address);
+                    out.bytes(&note.version.to_be_bytes());
+                    out.name(note.owner.as_deref().unwrap_or_default());
+                }
+            }
         }
         out.0
     }
@@ -127,6 +139,7 @@ impl Message {
                 was_missed: from.flag()?,
                 nonce: from.u32()?,
                 digest: u64::from_be_bytes(from.array()?),
+                notes: u64::from_be_bytes(from.array()?),
                 own: from.record()?,
                 yours: if from.0.is_empty() { None } else { Some(from.record()?) },
             }),
@@ -146,6 +159,13 @@ impl Message {
             },
             6 => Message::Ask { nonce: from.u32()?, about: from.name()? },
             7 => Message::Answer { nonce: from.u32()?, is_heard: from.flag()? },
+            8 => {
+                let mut notes = Vec::new();
+                while !from.0.is_empty() {
+                    notes.push((from.address()?, from.note()?));
+                }
+                Message::Notes(notes)
+            }
             _ => return None,
         };
         from.0.is_empty().then_some(message)
@@ -218,9 +238,8 @@ impl Writer {
         self.bytes(&name.as_bytes()[..length]);
     }
 
-    fn record(&mut self, record: &Record) {
-        self.name(&record.name);
-        match record.address.ip() {
+    fn address(&mut self, address: IpAddr) {
+        match address {
             IpAddr::V4(address) => {
                 self.byte(4);
                 self.bytes(&address.octets());
@@ -230,6 +249,11 @@ impl Writer {
                 self.bytes(&address.octets());
             }
         }
+    }
+
+    fn record(&mut self, record: &Record) {
+        self.name(&record.name);
+        self.address(record.address.ip());
         self.bytes(&record.address.port().to_be_bytes());
         self.bytes(&record.generation.to_be_bytes());
         self.bytes(&record.incarnation.to_be_bytes());
@@ -311,13 +335,26 @@ impl<'a> Reader<'a> {
         (!name.is_empty() && length <= LIMITS.name).then(|| name.into())
     }
 
+    fn address(&mut self) -> Option<IpAddr> {
+        match self.byte()? {
+            4 => self.array::<4>().map(IpAddr::from),
+            16 => self.array::<16>().map(IpAddr::from),
+            _ => None,
+        }
+    }
+
+    fn note(&mut self) -> Option<Note> {
+        let version = u64::from_be_bytes(self.array()?);
+        let owner = match self.0.first()? {
+            0 => self.byte().map(|_| None)?,
+            _ => Some(self.name()?),
+        };
+        Some(Note { version, owner })
+    }
+
     fn record(&mut self) -> Option<Record> {
         let name = self.name()?;
-        let address: IpAddr = match self.byte()? {
-            4 => self.array::<4>()?.into(),
-            16 => self.array::<16>()?.into(),
-            _ => return None,
-        };
+        let address = self.address()?;
         let port = u16::from_be_bytes(self.array()?);
         Some(Record {
             name,
@@ -389,10 +426,17 @@ mod tests {
                 })
             },
         );
-        let greeting = (any::<bool>(), any::<u32>(), any::<u64>(), record(), prop::option::of(record()))
-            .prop_map(|(is_answer, nonce, digest, own, yours)| {
-                Message::Ping(Greeting { is_answer, was_missed: nonce % 2 == 0, nonce, digest, own, yours })
-            });
+        let numbers = (any::<u32>(), any::<u64>(), any::<u64>());
+        let flags = (any::<bool>(), any::<bool>());
+        let greeting = (flags, numbers, record(), prop::option::of(record())).prop_map(
+            |((is_answer, was_missed), (nonce, digest, notes), own, yours)| {
+                Message::Ping(Greeting { is_answer, was_missed, nonce, digest, notes, own, yours })
+            },
+        );
+        let note = (any::<[u8; 16]>(), any::<u64>(), prop::option::of("[a-z]{1,253}"));
+        let note = note.prop_map(|(address, version, owner)| {
+            (IpAddr::from(address), Note { version, owner: owner.map(Name::from) })
+        });
         let verdict = (record(), "[a-z]{1,9}", any::<u32>(), any::<u32>()).prop_map(
             |(record, by, silence, inquiry)| {
                 let [silence, inquiry] = [silence, inquiry].map(|ms| Duration::from_millis(ms.into()));
@@ -403,6 +447,7 @@ mod tests {
             beat,
             greeting,
             prop::collection::vec(record(), 0..8).prop_map(Message::Records),
+            prop::collection::vec(note, 0..=LIMITS.notes_in_datagram).prop_map(Message::Notes),
             Just(Message::Want),
             verdict,
             (any::<u32>(), "[a-z]{1,9}")
@@ -415,6 +460,7 @@ mod tests {
         #[test]
         fn what_is_written_is_read(message in message()) {
             let bytes = message.write();
+            prop_assert!(bytes.len() <= LIMITS.datagram - 35);
             prop_assert_eq!(Message::read(&bytes), Some(message));
         }
 

@@ -16,12 +16,13 @@
 //!
 //! Where to look: `record` is what is known of a node and which of two records is the later; `beat` the sessions between watcher
 //! and watched; `inquiry` the way from silence to a verdict; `own` what this node says of itself; `table` who is known, and
-//! telling others; `seal` and `message` what goes over the wire.
+//! telling others; `notes` who had which address; `seal` and `message` what goes over the wire.
 
 mod beat;
 mod inquiry;
 mod machine;
 mod message;
+mod notes;
 mod own;
 mod record;
 mod seal;
@@ -30,11 +31,12 @@ mod table;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use machine::Members;
+pub use notes::Note;
 pub use record::{Record, Standing};
 pub use seal::Key;
 pub use table::{Counters, Dropped, Member, Own, State, Watching};
@@ -99,6 +101,8 @@ pub enum Input {
     Ready(bool),
     /// Who would take over most of this node's addresses, the heir of most first.
     Heirs(Vec<Name>),
+    /// Who owns an address, by whoever knows best: the owner.
+    Note { address: IpAddr, owner: Option<Name> },
     /// The clock stood still for this long, for instance because the whole machine was paused.
     Slept(Duration),
     /// To be no candidate any more, and still answer while others take over; `false` takes it back.
@@ -124,6 +128,8 @@ pub enum Event {
     /// This node was taken for dead, or took others for dead, while all of them went on: whatever this node answers for may
     /// have been answered for by others, so it should be announced again.
     Reunited { with: Name },
+    /// [`State::notes`] are others now.
+    Notes,
     /// A watched node has fallen silent, and others are asked.
     Suspected { name: Name },
     /// Somebody still hears it.
@@ -165,6 +171,8 @@ pub const LIMITS: Limits = Limits {
     senders: 8192,
     foreign: 1024,
     name: 253,
+    notes: 16_384,
+    notes_in_datagram: 4,
 };
 
 #[derive(Debug, Clone, Copy)]
@@ -189,6 +197,9 @@ pub struct Limits {
     /// Sources of datagrams with a foreign key that are told one by one.
     pub foreign: usize,
     pub name: usize,
+    pub notes: usize,
+    /// Few enough that the longest names fit.
+    pub notes_in_datagram: usize,
 }
 
 pub const TIMES: Times = Times {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::machine::Members;
 use super::message::{Greeting, Message};
 use super::record::{Record, Standing};
-use super::{Event, LIMITS, Name, TIMES, Verdict};
+use super::{Event, LIMITS, Name, Note, TIMES, Verdict};
 use crate::random::mix;
 
 /// News is spread to so many members,
@@ -25,6 +25,8 @@ pub struct State {
     pub own: Own,
     /// All others.
     pub members: BTreeMap<Name, Member>,
+    /// Who had which address last, where that matters.
+    pub notes: BTreeMap<IpAddr, Note>,
     pub counters: Counters,
     pub(super) alive: BTreeSet<Name>,
     pub(super) damped: BTreeSet<Name>,
@@ -300,16 +302,19 @@ impl Members {
             Some((_, left)) => *left = times,
             None => self.spreading.push((name.clone(), times)),
         }
-        if self.spreading.len() == 1 {
-            self.spread_at = self.now + SPREAD_EVERY;
-        }
     }
 
     pub(super) fn spread_some(&mut self, now: Instant) {
-        if self.spreading.is_empty() || now < self.spread_at {
+        if now < self.spread_at {
             return;
         }
         self.spread_at = now + SPREAD_EVERY;
+        if self.has_notes_to_tell() {
+            self.spread_notes();
+        }
+        if self.spreading.is_empty() {
+            return;
+        }
         let records = self.spreading.iter().filter_map(|(name, _)| self.record_of(name));
         let messages =
             Message::in_portions(records.collect::<Vec<_>>()).into_iter().take(2).collect::<Vec<_>>();
@@ -398,15 +403,9 @@ impl Members {
             self.pings.pop_first();
         }
         self.pings.insert(nonce, (to, now));
-        let digest = self.digest();
-        Greeting {
-            is_answer: false,
-            was_missed: false,
-            nonce,
-            digest,
-            own: self.state.own.record.clone(),
-            yours,
-        }
+        let (digest, notes) = (self.digest(), self.notes_digest());
+        let own = self.state.own.record.clone();
+        Greeting { is_answer: false, was_missed: false, nonce, digest, notes, own, yours }
     }
 
     pub(super) fn pong(&mut self, nonce: u32, to: &Record) {
@@ -418,8 +417,8 @@ impl Members {
             member.map(|member| member.record.clone())
         };
         let own = self.state.own.record.clone();
-        let digest = self.digest();
-        let greeting = Greeting { is_answer: true, was_missed, nonce, digest, own, yours };
+        let (digest, notes) = (self.digest(), self.notes_digest());
+        let greeting = Greeting { is_answer: true, was_missed, nonce, digest, notes, own, yours };
         self.send_as(to.address, to.key, &Message::Ping(greeting));
     }
 

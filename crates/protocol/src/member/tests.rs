@@ -415,3 +415,23 @@ fn the_slower_of_two_is_what_is_agreed_on() {
     let (_, at) = net.told_down(0)[0];
     assert!(at - before > ms(500) && at - before < ms(710), "{:?}", at - before);
 }
+
+#[test]
+fn notes_reach_everybody_also_who_comes_later() {
+    let mut net = Net::of(3);
+    for last in 0..20 {
+        net.tell(0, Input::Note { address: [192, 0, 2, last].into(), owner: Some(name(0)) });
+    }
+    net.tell(1, Input::Note { address: [192, 0, 2, 5].into(), owner: Some(name(1)) });
+    net.run(Duration::from_secs(1));
+    net.tell(2, Input::Note { address: [192, 0, 2, 6].into(), owner: None });
+    net.add(options(3), 4);
+    net.run(Duration::from_secs(10));
+    for node in 0..4 {
+        let notes = &net.nodes[&node].state().notes;
+        assert_eq!(notes.len(), 20, "{node}");
+        assert_eq!(notes[&IpAddr::from([192, 0, 2, 6])].owner, None);
+        assert_eq!(*notes, net.nodes[&0].state().notes, "{node}");
+        assert!(net.has(node, |event| *event == Event::Notes));
+    }
+}

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{Event, Output, Phase, Responder};
-use crate::l2::schedule::Later;
 use crate::l2::{MacAddress, TIMES};
 
 /// What is remembered of those who would have one address too.
@@ -31,9 +30,12 @@ impl Responder {
         match announced.phase {
             Phase::Ours { .. } => {}
             Phase::Yielding => return self.yielded(address, true),
-            Phase::Asking { .. } | Phase::Refused => {
-                return self.refused(address, interface, station, now);
+            Phase::Doubted { .. } if !fellow => return,
+            Phase::Asking { .. } if fellow && !announced.heeds_fellows() => return,
+            Phase::Doubted { .. } | Phase::Asking { .. } => {
+                return self.taken(address, interface, station, now);
             }
+            Phase::Refused => return,
         }
         if fellow {
             announced.conflicts.fellow_heard = Some(now);
@@ -59,16 +61,26 @@ impl Responder {
         }
     }
 
-    /// While it was asked for, somebody else turned out to have it or to ask for it too. What fellow speakers say is
-    /// about to change: it is the election's decision that is being followed here.
-    pub(super) fn refused(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
-        let Some(announced) = self.addresses.get_mut(&address) else { return };
-        if self.fellows.contains(&station) || !matches!(announced.phase, Phase::Asking { .. }) {
-            return;
+    /// While it is asked for, somebody else asks for it too. What fellow speakers say is about to change: it is the
+    /// election's decision that is being followed here.
+    pub(super) fn also_wanted_by(
+        &mut self,
+        address: IpAddr,
+        interface: u32,
+        station: MacAddress,
+        now: Instant,
+    ) {
+        let is_asked_for =
+            self.addresses.get(&address).is_some_and(|it| matches!(it.phase, Phase::Asking { .. }));
+        if is_asked_for && !self.fellows.contains(&station) {
+            self.taken(address, interface, station, now);
         }
-        announced.phase = Phase::Refused;
-        self.schedule.later(address, Later::Round, now + TIMES.retry);
-        self.outputs.push_back(Output::Event(Event::ClaimRefused { address, interface, station }));
+    }
+}
+
+impl Conflicts {
+    pub(super) fn forget_claims(&mut self) {
+        self.claims = Told::default();
     }
 }
 

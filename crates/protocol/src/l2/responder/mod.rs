@@ -2,6 +2,7 @@
 
 mod conflicts;
 mod receive;
+mod rivalry;
 mod rounds;
 #[cfg(test)]
 mod tests;
@@ -17,6 +18,7 @@ use super::{AddressCounters, Counters, DropReason, Frame, Interfaces, LIMITS, Ma
 use crate::Machine;
 
 use conflicts::Conflicts;
+use rivalry::Rivalry;
 use rounds::Jitter;
 
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +54,10 @@ pub enum Input {
     Again,
     /// One address of those, for the same reason.
     AnnounceAgain(IpAddr),
+    /// A fellow claims this address too, and it is the fellow's rather than ours. If it still answers when it is asked,
+    /// nothing is answered for the address any more, until the fellow does not: [`Event::ClaimRefused`] tells each time
+    /// that it does, [`Event::Claimed`] that the address is ours again.
+    GiveWay(IpAddr),
     /// Every station that this node is, also on interfaces where nothing is answered.
     Own(BTreeSet<MacAddress>),
     /// The stations of fellow speakers. What they claim is not fought over.
@@ -96,8 +102,8 @@ pub enum Event {
     Conflict { address: IpAddr, interface: u32, station: MacAddress, fellow: bool },
     /// Somebody asked whether the address is free, and was told that it is not.
     Wanted { address: IpAddr, interface: u32, station: MacAddress },
-    /// It was asked for and is not free.
-    ClaimRefused { address: IpAddr, interface: u32, station: MacAddress },
+    /// It was asked for and is not free. The claim of a fellow counts only where way was given.
+    ClaimRefused { address: IpAddr, interface: u32, station: MacAddress, fellow: bool },
     /// It was not free, and now is ours.
     Claimed { address: IpAddr },
     /// There are too many to announce this one.
@@ -128,6 +134,8 @@ struct Announced {
     counters: Arc<AddressCounters>,
     phase: Phase,
     conflicts: Conflicts,
+    /// Way is given to a fellow that has it too.
+    rivalry: Option<Rivalry>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,6 +149,10 @@ enum Phase {
     Refused,
     Ours {
         repeat_until: Instant,
+    },
+    /// Ours as long as no fellow answers the probes that are out.
+    Doubted {
+        probes: u8,
     },
     /// Not ours any more, and answered for until whoever has it now is heard.
     Yielding,
@@ -213,7 +225,7 @@ impl Responder {
         let is_new = match announced.phase {
             Phase::Yielding => true,
             Phase::Ours { .. } => self.interfaces.values().any(is_more),
-            Phase::Asking { .. } | Phase::Refused => false,
+            Phase::Asking { .. } | Phase::Refused | Phase::Doubted { .. } => false,
         };
         if is_new {
             self.claim(address, now);
@@ -233,8 +245,10 @@ impl Responder {
             return self.outputs.push_back(Output::Event(Event::TooMany { address }));
         }
         let phase = Phase::Asking { probes: 0, was_refused: false };
-        self.addresses
-            .insert(address, Announced { interfaces, counters, phase, conflicts: Conflicts::default() });
+        self.addresses.insert(
+            address,
+            Announced { interfaces, counters, phase, conflicts: Conflicts::default(), rivalry: None },
+        );
         self.join(address);
         if probe {
             self.schedule.later(address, Later::Round, now);
@@ -308,6 +322,7 @@ impl Machine for Responder {
                 addresses.into_iter().for_each(|address| self.announce_again(address, now));
             }
             Input::AnnounceAgain(address) => self.announce_again(address, now),
+            Input::GiveWay(address) => self.give_way(address, now),
             Input::Own(stations) => self.own = self.stations(stations),
             Input::Fellows(stations) => self.fellows = self.stations(stations),
         }
@@ -337,7 +352,7 @@ impl Announced {
     }
 
     fn is_answered_for(&self) -> bool {
-        matches!(self.phase, Phase::Ours { .. } | Phase::Yielding)
+        matches!(self.phase, Phase::Ours { .. } | Phase::Doubted { .. } | Phase::Yielding)
     }
 
     /// Whether this interface speaks the address's protocol, and is one of those that it is announced on.

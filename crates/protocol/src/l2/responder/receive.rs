@@ -70,7 +70,7 @@ impl Responder {
         let (announced, receiver) = self.announced(address, interface)?;
         if !announced.is_answered_for() {
             if is_probe {
-                self.refused(address, interface, requester, now);
+                self.also_wanted_by(address, interface, requester, now);
             }
             return Err(DropReason::AnnounceIp);
         }
@@ -103,7 +103,7 @@ impl Responder {
         }
         if !announced.is_answered_for() {
             if is_probe {
-                self.refused(address, interface, requester, now);
+                self.also_wanted_by(address, interface, requester, now);
             }
             return Err(DropReason::AnnounceIp);
         }

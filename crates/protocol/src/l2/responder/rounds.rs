@@ -23,6 +23,10 @@ impl Responder {
         if let Phase::Asking { was_refused: true, .. } = announced.phase {
             self.outputs.push_back(Output::Event(Event::Claimed { address }));
         }
+        if !announced.is_ours() {
+            // Who claims it from now on claims it anew.
+            announced.conflicts.forget_claims();
+        }
         announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
         announced.conflicts.rival = None;
         announced.conflicts.fellow_heard = None;
@@ -44,12 +48,15 @@ impl Responder {
                 0
             }
             Phase::Asking { .. } => self.ask(address, now),
+            Phase::Doubted { probes } => self.doubt(address, probes, now),
             Phase::Yielding => {
                 self.yielded(address, false);
                 0
             }
             Phase::Ours { repeat_until } => {
                 if turn.later.is_some() {
+                    // It has been ours for a while, and no fellow has said otherwise.
+                    announced.rivalry.take_if(|_| repeat_until <= now + TIMES.round);
                     let rival = announced.conflicts.rival.take();
                     self.plan_next(address, repeat_until, now);
                     if rival.is_some_and(|rival| self.fellows.contains(&rival)) {
@@ -79,7 +86,7 @@ impl Responder {
         self.send_on(address, Scope::Everywhere, probe)
     }
 
-    fn send_on<const N: usize>(
+    pub(super) fn send_on<const N: usize>(
         &mut self,
         address: IpAddr,
         scope: Scope,
@@ -101,6 +108,15 @@ impl Responder {
             announced.counters.count_gratuitous(count);
         }
         count.try_into().unwrap_or(u32::MAX)
+    }
+}
+
+impl Interface {
+    /// How an address is announced here. Nothing if its protocol is not spoken.
+    pub fn announcement(&self, address: IpAddr) -> impl Iterator<Item = Frame> + use<> {
+        let speaks = if address.is_ipv4() { self.arp } else { self.ndp };
+        let frames = if speaks { unasked(address, self) } else { [None, None] };
+        frames.into_iter().flatten()
     }
 }
 
@@ -127,7 +143,7 @@ pub(super) fn advertise_to_all(address: Ipv6Addr, interface: &Interface) -> Fram
 }
 
 /// Asks whether somebody has the address (RFC 5227 2.1.1, RFC 4862 5.4.2).
-fn probe(address: IpAddr, interface: &Interface) -> [Option<Frame>; 1] {
+pub(super) fn probe(address: IpAddr, interface: &Interface) -> [Option<Frame>; 1] {
     let frame = match address {
         IpAddr::V4(address) => probe_ipv4(address, interface.station),
         IpAddr::V6(address) => {

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
+mod rivalry;
 mod yielding;
 
 use crate::l2::TIMES;
@@ -471,8 +472,9 @@ fn a_claim_with_probes_waits_for_whoever_has_the_address() {
         let question = text(&asked).pop().unwrap();
         assert!(question.contains("who has") || question.contains("Request 0.0.0.0 is"), "{question}");
         assert_eq!(node.receive(ETH0, &who_has("192.0.2.7")), [], "it is not ours yet");
-        let refused =
-            format!("Event(ClaimRefused {{ address: {address}, interface: 2, station: 02:00:00:00:00:ee }})");
+        let refused = format!(
+            "Event(ClaimRefused {{ address: {address}, interface: 2, station: 02:00:00:00:00:ee, fellow: false }})"
+        );
         assert_eq!(text(&node.receive(ETH0, &answer)), std::slice::from_ref(&refused));
         assert_eq!(node.receive(ETH0, &answer), []);
         let again = node.pass(TIMES.retry);

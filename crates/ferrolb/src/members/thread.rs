@@ -1,0 +1,388 @@
+//! The thread: hears other speakers, hands what they say to the machine, and does what the machine says. Nothing else is to
+//! hold it up, because its silence is what others take for the death of this node.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use protocol::Machine;
+use protocol::member::{Event, Input, Key, Members, Name, Output, Verdict};
+use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
+use rustix::io::Errno;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, watch};
+
+use super::clocks::Clocks;
+use super::door::Door;
+use super::herald::{Herald, Plan, Taken};
+use super::metrics::Figures;
+use super::port::Port;
+use super::view::View;
+use super::{Gone, LIMITS, News};
+use crate::speaker::Wire;
+use crate::sys;
+
+/// Calls that wait for the thread. It takes all of them each time it wakes up.
+const COMMANDS: usize = 1024;
+const EVENTS: usize = 8;
+/// Above what everything else on the node has, where nothing better is permitted.
+const NICENESS: i32 = -10;
+/// How often it is shown what is known, without anything that happened,
+const SHOW: Duration = Duration::from_secs(1);
+/// and how soon after something did.
+const SHOW_SOON: Duration = Duration::from_millis(50);
+/// While news wait for a reader that is late.
+const TELL_AGAIN: Duration = Duration::from_millis(5);
+
+const KEY_COMMANDS: u64 = 1;
+const KEY_PORT: u64 = 2;
+
+#[derive(Debug)]
+pub(super) enum Command {
+    Tell(Input),
+    Plan(Plan),
+    /// Nobody is left who wants to know anything.
+    End,
+}
+
+#[derive(Debug)]
+pub(super) struct Running {
+    commands: SyncSender<Command>,
+    wake: Arc<OwnedFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What others tell the thread with.
+#[derive(Debug, Clone)]
+pub(super) struct Teller {
+    commands: SyncSender<Command>,
+    wake: Arc<OwnedFd>,
+}
+
+impl Teller {
+    pub(super) fn tell(&self, command: Command) {
+        // The other side is gone only if the thread has ended, which is said where that happens.
+        let _ = self.commands.send(command);
+        wake(&self.wake);
+    }
+}
+
+impl Running {
+    pub(super) fn teller(&self) -> Teller {
+        Teller { commands: self.commands.clone(), wake: Arc::clone(&self.wake) }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.teller().tell(Command::End);
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of members had panicked");
+        }
+    }
+}
+
+fn wake(wake: &OwnedFd) {
+    // Full means that the thread has not yet noticed earlier ones, and will.
+    let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
+}
+
+/// What the thread is made of.
+pub(super) struct Parts {
+    pub(super) members: Members,
+    pub(super) address: SocketAddr,
+    pub(super) key: Key,
+    pub(super) detection: protocol::member::Detection,
+    pub(super) wire: Arc<dyn Wire>,
+    pub(super) news: mpsc::Sender<News>,
+    pub(super) view: watch::Sender<Arc<View>>,
+    pub(super) figures: Arc<Figures>,
+}
+
+/// The socket is opened here, so that it fails where somebody sees it.
+pub(super) fn start(parts: Parts) -> io::Result<Running> {
+    let woken = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
+    let (commands, incoming) = sync_channel(COMMANDS);
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let key = epoll::EventData::new_u64(KEY_COMMANDS);
+    epoll::add(&poll, woken.as_fd(), key, epoll::EventFlags::IN)?;
+    let port = Port::open(parts.address, &poll, KEY_PORT)?;
+    let now = Instant::now();
+    let thread = Thread {
+        poll,
+        port,
+        incoming,
+        woken: Arc::clone(&woken),
+        door: Door::new(parts.wire.gate()),
+        herald: Herald::new(parts.wire),
+        key: parts.key,
+        detection: parts.detection,
+        members: parts.members,
+        outbox: Outbox { news: parts.news, waiting: VecDeque::new() },
+        view: parts.view,
+        show_at: now,
+        foreign: VecDeque::new(),
+        figures: parts.figures,
+        clocks: Clocks::default(),
+        has_ended: false,
+        has_notes: false,
+    };
+    let thread = std::thread::Builder::new().name("members".to_owned()).spawn(move || thread.run())?;
+    Ok(Running { commands, wake: woken, thread: Some(thread) })
+}
+
+struct Thread {
+    poll: OwnedFd,
+    port: Port,
+    incoming: Receiver<Command>,
+    woken: Arc<OwnedFd>,
+    members: Members,
+    door: Door,
+    herald: Herald,
+    outbox: Outbox,
+    view: watch::Sender<Arc<View>>,
+    show_at: Instant,
+    key: Key,
+    detection: protocol::member::Detection,
+    /// Where something came from that nobody here can read.
+    foreign: VecDeque<(SocketAddr, Instant)>,
+    figures: Arc<Figures>,
+    clocks: Clocks,
+    has_ended: bool,
+    /// Who had which address is known anew, and not told yet.
+    has_notes: bool,
+}
+
+impl Thread {
+    fn run(mut self) {
+        run_soon();
+        let mut events = Vec::with_capacity(EVENTS);
+        let mut now = Instant::now();
+        loop {
+            self.follow(now);
+            if self.has_ended {
+                return;
+            }
+            let until = self.deadline(now);
+            if let Err(error) = self.wait(until, &mut events) {
+                tracing::error!(%error, "nobody watches over members any more: it cannot be waited");
+                return;
+            }
+            now = Instant::now();
+            if let Some(late) = now.checked_duration_since(until) {
+                self.figures.woke(late);
+            }
+            if let Some(slept) = self.clocks.slept() {
+                tracing::warn!(seconds = slept.as_secs_f64(), "this machine slept");
+                self.members.handle(Input::Slept(slept), now);
+            }
+            events.clear();
+            // All that waits is heard before anybody is taken for silent.
+            let members = &mut self.members;
+            self.port.receive(|from, bytes| members.receive(from, bytes, now));
+            if self.take_commands(now).is_err() {
+                return;
+            }
+            self.port.open_again(&self.poll, now);
+            if self.members.deadline().is_some_and(|deadline| deadline <= now) {
+                self.members.handle_timeout(now);
+            }
+        }
+    }
+
+    fn deadline(&self, now: Instant) -> Instant {
+        let again = (!self.outbox.waiting.is_empty()).then(|| now + TELL_AGAIN);
+        let others = [self.members.deadline(), self.port.deadline(), again];
+        others.into_iter().flatten().fold(self.show_at, Instant::min)
+    }
+
+    fn wait(&self, until: Instant, events: &mut Vec<epoll::Event>) -> io::Result<()> {
+        let time = until.saturating_duration_since(Instant::now());
+        let timeout = Timespec {
+            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        match epoll::wait(&self.poll, rustix::buffer::spare_capacity(events), Some(&timeout)) {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Fails when nobody is left who could tell anything.
+    fn take_commands(&mut self, now: Instant) -> Result<(), TryRecvError> {
+        // Before the channel is looked at, so that nothing is missed.
+        let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+        loop {
+            match self.incoming.try_recv() {
+                Ok(Command::End) => return Err(TryRecvError::Disconnected),
+                Ok(Command::Plan(plan)) => self.herald.prepare(plan),
+                Ok(Command::Tell(input)) => {
+                    if let Input::Key(key) = &input {
+                        self.key = key.clone();
+                    }
+                    self.has_ended |= input == Input::Left;
+                    self.members.handle(input, now);
+                }
+                Err(TryRecvError::Empty) => return Ok(()),
+                Err(gone) => return Err(gone),
+            }
+        }
+    }
+
+    /// Does what the machine wants done, and brings everybody to what it knows.
+    fn follow(&mut self, now: Instant) {
+        let mut has_changed = false;
+        while let Some(output) = self.members.poll() {
+            match output {
+                Output::Send { to, bytes } => {
+                    if let Err(error) = self.port.send(to, &bytes, now) {
+                        tracing::trace!(%to, %error, "a datagram was not sent");
+                        self.figures.not_sent();
+                    }
+                }
+                Output::Event(event) => {
+                    has_changed = true;
+                    self.take_event(event, now);
+                }
+            }
+        }
+        let members = &self.members;
+        let candidates = || {
+            let state = members.state();
+            (!state.own.is_joining).then(|| state.candidates().clone())
+        };
+        let told = self.door.follow(members.may_answer_until(), candidates, has_changed);
+        if let Some(told) = told {
+            has_changed = true;
+            self.outbox.push(News::Candidates(told));
+        }
+        // Each tells them all, so those that wait are enough.
+        if self.outbox.waiting.is_empty() && std::mem::take(&mut self.has_notes) {
+            let notes = self.members.state().notes.iter();
+            let owners = notes.filter_map(|(address, note)| Some((*address, note.owner.clone()?)));
+            self.outbox.push(News::Owners(owners.collect()));
+        }
+        self.outbox.flush();
+        if has_changed {
+            self.show_at = self.show_at.min(now + SHOW_SOON);
+        }
+        if self.show_at <= now {
+            self.show_at = now + SHOW;
+            self.show(now);
+        }
+    }
+
+    fn take_event(&mut self, event: Event, now: Instant) {
+        match event {
+            Event::Down { name, verdict } => self.take_over(name, Some(verdict), now),
+            Event::Leaving { name } => self.take_over(name, None, now),
+            Event::Candidates => {}
+            Event::Notes => self.has_notes = true,
+            Event::Reunited { with } => {
+                tracing::info!(%with, "one of two was taken for dead and was not: what is answered for is announced again");
+                self.outbox.push(News::Reunited { with });
+            }
+            Event::Suspected { name } => tracing::debug!(node = %name, "silent; others are asked"),
+            Event::Cleared { name } => tracing::debug!(node = %name, "others hear it"),
+            Event::Refuted { by } => {
+                tracing::warn!(%by, "this node was taken for dead, and has said that it is not");
+            }
+            Event::Slipped { by } => {
+                tracing::info!(seconds = by.as_secs_f64(), "this node was not awake for a while");
+            }
+            Event::Isolated(is_isolated) => {
+                match is_isolated {
+                    true => tracing::warn!("no other speaker is heard any more"),
+                    false => tracing::info!("other speakers are heard again"),
+                }
+                self.outbox.push(News::Isolated(is_isolated));
+            }
+            Event::ForeignKey { from } => {
+                tracing::warn!(%from, "somebody there has another secret, or none: it is not listened to");
+                if self.foreign.len() >= LIMITS.shown_foreign {
+                    self.foreign.pop_front();
+                }
+                self.foreign.push_back((from, now));
+            }
+            Event::Duplicate { name, address } => {
+                tracing::error!(node = %name, %address, "a second speaker says that it is on this node; it is not believed");
+                self.outbox.push(News::Duplicate { name, address });
+            }
+        }
+    }
+
+    /// The first frame is what everybody waits for.
+    fn take_over(&mut self, name: Name, verdict: Option<Verdict>, now: Instant) {
+        let is_current = self.door.is_current(self.herald.planned_in());
+        let taken = if is_current { self.herald.take_over(&name, now) } else { Taken::default() };
+        let Taken { addresses, first_frame_after } = taken;
+        match &verdict {
+            Some(verdict) => {
+                self.figures.went_down(verdict, first_frame_after);
+                tracing::warn!(
+                    node = %name,
+                    by = verdict.by.as_deref(),
+                    silence_ms = verdict.silence.as_millis(),
+                    inquiry_ms = verdict.inquiry.as_millis(),
+                    addresses = addresses.len(),
+                    "a node is down"
+                );
+            }
+            None => tracing::info!(node = %name, addresses = addresses.len(), "a node leaves"),
+        }
+        self.outbox.push(News::Gone(Gone { name, verdict, addresses, first_frame_after }));
+    }
+
+    fn show(&self, now: Instant) {
+        let state = self.members.state().clone();
+        let may_answer = self.members.may_answer_until().is_some_and(|until| until > now);
+        let foreign = self.foreign.iter().copied().collect();
+        let (at, key, detection) = (now, self.key.id(), self.detection);
+        self.view.send_replace(Arc::new(View { at, state, may_answer, foreign, key, detection }));
+    }
+}
+
+/// In front of all others where that is permitted, because a thread that waits for the processor is a node that is silent.
+fn run_soon() {
+    let Err(refused) = sys::run_first() else { return };
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(%refused, %error, "members are watched over at normal priority");
+    }
+}
+
+/// News for a reader that may be late.
+#[derive(Debug)]
+struct Outbox {
+    news: mpsc::Sender<News>,
+    waiting: VecDeque<News>,
+}
+
+impl Outbox {
+    fn push(&mut self, news: News) {
+        if let (Some(News::Candidates(last)), News::Candidates(newer)) = (self.waiting.back_mut(), &news) {
+            let was_away = last.was_away || newer.was_away;
+            *last = newer.clone();
+            last.was_away = was_away;
+            return;
+        }
+        if self.waiting.len() >= LIMITS.news && !matches!(news, News::Candidates(_) | News::Gone(_)) {
+            return tracing::error!("nobody hears what becomes of members: {news:?}");
+        }
+        self.waiting.push_back(news);
+    }
+
+    fn flush(&mut self) {
+        while let Some(news) = self.waiting.pop_front() {
+            match self.news.try_send(news) {
+                Ok(()) => {}
+                Err(TrySendError::Full(news)) => return self.waiting.push_front(news),
+                Err(TrySendError::Closed(_)) => return self.waiting.clear(),
+            }
+        }
+    }
+}
