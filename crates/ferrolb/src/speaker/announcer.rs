@@ -47,6 +47,8 @@ pub(super) struct Announcer {
     /// What is answered for until another node is heard to, and for which Services it was.
     yielding: BTreeMap<IpAddr, Vec<ServiceKey>>,
     succession: Succession,
+    /// This node was not there, or not awake: what it loses others have long had.
+    was_away: bool,
     /// Begun by plan, before the word on who is alive that it is to be checked by,
     taken_over: BTreeSet<IpAddr>,
     /// and after.
@@ -124,6 +126,7 @@ impl Announcer {
             told: BTreeMap::new(),
             yielding: BTreeMap::new(),
             succession: Succession::default(),
+            was_away: false,
             taken_over: BTreeSet::new(),
             to_check: BTreeSet::new(),
         }
@@ -221,6 +224,11 @@ impl Announcer {
         }
     }
 
+    /// Told with who is alive: what is not this node's own any more is answered for by others already.
+    pub(super) fn was_away(&mut self) {
+        self.was_away = true;
+    }
+
     fn look_again_in(&mut self, cluster: Cluster) {
         self.cluster = cluster;
         self.dirty.extend(self.services.keys().cloned());
@@ -262,6 +270,7 @@ impl Announcer {
             self.decide_one(&key, &mut touched, &mut effects);
         }
         effects.changes = touched.into_iter().filter_map(|address| self.tell(address)).collect();
+        self.was_away = false;
         effects.prepared = self.succession.prepared();
         effects
     }
@@ -291,7 +300,7 @@ impl Announcer {
             if let Some(services) = self.wanted.get_mut(address) {
                 services.retain(|(service, _)| service != key);
             }
-            if doing.is_none() && is_succeeded {
+            if doing.is_none() && is_succeeded && !self.was_away {
                 self.yielding.entry(*address).or_default().push(key.clone());
             }
         }

@@ -250,6 +250,17 @@ fn an_address_that_goes_to_another_node_is_answered_for_until_that_one_is_heard(
 }
 
 #[test]
+fn a_node_that_was_away_lets_go_of_what_is_not_its_own_at_once() {
+    let (mut announcer, address) = announcer_and_other();
+    announcer.set_alive(alive(&[ME]));
+    announcer.decide();
+    announcer.was_away();
+    announcer.set_alive(alive(&[ME, "node-b"]));
+    assert_eq!(announcer.decide().changes, [Change::Withdraw { address }]);
+    assert!(!announcer.is_yielding());
+}
+
+#[test]
 fn what_was_taken_over_by_plan_is_not_announced_twice_and_given_up_if_it_was_wrong() {
     let (mut announcer, address) = announcer_and_other();
     announcer.yielded(address);

@@ -51,6 +51,9 @@ impl Session<'_> {
                 if let Some(leaving) = &mut self.turns.leaving {
                     leaving.is_told |= !has(&alive, &self.options.node);
                 }
+                if was_away {
+                    self.announcer.was_away();
+                }
                 self.take_alive(alive);
             }
             News::Gone(gone) => self.announcer.took_over(gone.addresses),
@@ -78,7 +81,7 @@ impl Session<'_> {
     }
 
     /// Begins to end: others take over before this node falls silent.
-    pub(super) fn leave(&mut self, now: Instant) {
+    pub(super) fn begin_to_leave(&mut self, now: Instant) {
         let is_watched = self.membership.is_watched();
         let until = if is_watched { now + LEAVE_WITHIN } else { now };
         self.turns.leaving = Some(Leaving { until, is_told: false });

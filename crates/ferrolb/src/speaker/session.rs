@@ -203,7 +203,7 @@ impl<'a> Session<'a> {
                     news => self.heard(news),
                 },
                 Some(ended) = self.writes.join_next_with_id() => self.ended(ended),
-                () = &mut stop, if !self.turns.is_leaving() => self.leave(Instant::now()),
+                () = &mut stop, if !self.turns.is_leaving() => self.begin_to_leave(Instant::now()),
                 () = sleep_until(deadline), if deadline.is_some() => {}
             }
             for _ in 0..CHANGES {
