@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use plan::config::{AddressEntry, L2Advertisement, Pool};
+use plan::placement::Wishes;
 use plan::selector::Labels;
 use plan::snapshot::{Ingress, IpFamilyPolicy, Service, ServiceType};
 
@@ -29,6 +30,7 @@ fn config(prefix: &str, nodes: &[&str], interfaces: &[&str]) -> Arc<Config> {
         interfaces: names(interfaces),
         service_selectors: Vec::new(),
         preferred_nodes: BTreeMap::new(),
+        wishes: Wishes::default(),
     };
     let entry = AddressEntry { text: prefix.to_owned(), prefixes: vec![prefix.parse().unwrap()] };
     let pool = Pool {
