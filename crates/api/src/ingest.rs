@@ -102,12 +102,12 @@ fn port(port: v1::ServicePort) -> ServicePort {
 }
 
 fn ingress(status: Option<&v1::ServiceStatus>) -> Vec<Ingress> {
-    let entries =
-        status.and_then(|status| status.load_balancer.as_ref()?.ingress.clone()).unwrap_or_default();
-    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let entries = status.and_then(|status| status.load_balancer.as_ref()?.ingress.as_deref());
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     entries
-        .into_iter()
-        .map(|entry| Ingress { ip: filled(entry.ip), hostname: filled(entry.hostname) })
+        .unwrap_or_default()
+        .iter()
+        .map(|entry| Ingress { ip: filled(&entry.ip), hostname: filled(&entry.hostname) })
         .collect()
 }
 
