@@ -58,7 +58,8 @@ impl Session<'_> {
             }
             News::Gone(gone) => self.announcer.took_over(gone.addresses),
             News::Reunited { .. } => self.wire.apply(vec![WireChange::Again]),
-            News::Owners(_) | News::Isolated(_) | News::Duplicate { .. } => {}
+            News::Owners(owners) => self.announcer.set_owners(owners),
+            News::Isolated(_) | News::Duplicate { .. } => {}
         }
     }
 
