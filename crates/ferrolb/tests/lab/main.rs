@@ -11,6 +11,7 @@ mod bare_hosts;
 mod choosing;
 mod data_centre;
 mod defending;
+mod failing;
 mod leftovers;
 mod services;
 mod site;
