@@ -12,16 +12,15 @@ use super::{component, exit, print, speaker};
 use crate::relocate::{self, RelocateError};
 
 #[derive(Debug, Args)]
-#[group(id = "where", required = true, multiple = false)]
 pub(super) struct MoveArgs {
     /// The Service; in namespace default if none is named
     #[arg(value_name = "NAMESPACE/NAME")]
     service: String,
     /// The node that is to answer for it, as long as it can
-    #[arg(long, value_name = "NODE", group = "where")]
+    #[arg(long, value_name = "NODE", required_unless_present = "release", conflicts_with = "release")]
     to: Option<String>,
     /// Let it be answered for wherever it would be by itself
-    #[arg(long, group = "where")]
+    #[arg(long)]
     release: bool,
     /// How long to wait until the node does
     #[arg(long, value_name = "DURATION", default_value = "30s")]

@@ -229,6 +229,7 @@ impl Announcer {
         // What is prepared says by which word on who is alive.
         self.succession.plan_again();
         self.to_check.append(&mut self.taken_over);
+        self.look_at_absent();
         if *self.cluster.alive() != alive {
             self.look_again_in(self.cluster.with_alive(alive));
         }

@@ -2,22 +2,41 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use plan::announce::Name;
 
 use super::Session;
 
+/// Where all speakers start together, those that had addresses which stay with their owner get so much time to.
+const SETTLES_AFTER: Duration = Duration::from_secs(5);
+
 /// Since when another node waits for an address of this one.
-#[derive(Debug, Default)]
-pub(super) struct Failbacks(BTreeMap<IpAddr, (Name, Instant)>);
+#[derive(Debug)]
+pub(super) struct Failbacks {
+    waiting: BTreeMap<IpAddr, (Name, Instant)>,
+    settles_at: Option<Instant>,
+}
+
+impl Default for Failbacks {
+    fn default() -> Failbacks {
+        Failbacks { waiting: BTreeMap::new(), settles_at: Some(Instant::now() + SETTLES_AFTER) }
+    }
+}
 
 impl Session<'_> {
     /// When the next address goes back.
     pub(super) fn failback_deadline(&self) -> Option<Instant> {
         let wanted = self.announcer.wanted_back();
         let due = |(address, (_, since)): (&IpAddr, &(Name, Instant))| Some(*since + wanted.get(address)?.1);
-        self.failbacks.0.iter().filter_map(due).min()
+        self.failbacks.waiting.iter().filter_map(due).chain(self.failbacks.settles_at).min()
+    }
+
+    /// Before decisions.
+    pub(super) fn settle_down(&mut self, now: Instant) {
+        if self.failbacks.settles_at.take_if(|at| *at <= now).is_some() {
+            self.announcer.has_settled();
+        }
     }
 
     /// After decisions: who waits, whose time has come, and what is told of it.
@@ -26,7 +45,7 @@ impl Session<'_> {
             self.membership.note(address, owner);
         }
         let wanted = self.announcer.wanted_back();
-        let waiting = &mut self.failbacks.0;
+        let waiting = &mut self.failbacks.waiting;
         waiting.retain(|address, (name, _)| wanted.get(address).is_some_and(|(wants, _)| wants == name));
         for (address, (name, delay)) in wanted {
             let (_, since) = waiting.entry(*address).or_insert_with(|| (name.clone(), now));

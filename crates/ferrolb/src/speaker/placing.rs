@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use plan::announce::{self, Announcement, Leaders, Name};
+use plan::announce::{self, Alive, Announcement, Leaders, Name};
 use plan::placement::{Keep, Placement, leaders};
 use plan::range::parse_address;
 use plan::snapshot::ServiceKey;
@@ -31,8 +31,10 @@ pub(super) struct Placements {
     /// As speakers have told each other.
     owners: BTreeMap<IpAddr, Name>,
     has_changed: bool,
-    /// Nothing is decided about these before it is known who had them.
+    /// Nothing is decided about these before it is known who had them, and after a start before that node had time to start
+    /// as well.
     waiting: BTreeSet<IpAddr>,
+    has_settled: bool,
     /// A node that comes before this one waits for an address that this node has.
     wanted_back: BTreeMap<IpAddr, (Name, Duration)>,
     /// Annotations that mean nothing, which nobody was told of.
@@ -54,6 +56,17 @@ impl Announcer {
     /// All that is said was seen.
     pub(in crate::speaker) fn look_at_owners(&mut self) {
         self.placements.has_changed |= !self.placements.of_services.is_empty();
+    }
+
+    /// All speakers have had time to start, if they were to start together.
+    pub(in crate::speaker) fn has_settled(&mut self) {
+        self.placements.has_settled = true;
+        self.look_at_owners();
+    }
+
+    /// Others are alive now.
+    pub(super) fn look_at_absent(&mut self) {
+        self.placements.has_changed |= !self.placements.waiting.is_empty();
     }
 
     /// Addresses of this node that another one waits for, and for how long it has to.
@@ -94,7 +107,12 @@ impl Announcer {
             });
             self.placements.set(key, placement);
         }
-        let Some(leaders) = self.placements.leaders(told) else { return };
+        let cluster = &self.cluster;
+        let is_here = |node: &str| match cluster.alive() {
+            Alive::Everyone => true,
+            Alive::These(nodes) => nodes.contains(node),
+        };
+        let Some(leaders) = self.placements.leaders(told, &is_here) else { return };
         let before = self.cluster.leaders();
         let differs = |address: &&IpAddr| leaders.get(*address) != before.get(*address);
         let changed: BTreeSet<IpAddr> =
@@ -166,7 +184,11 @@ impl Placements {
     }
 
     /// If anything is different.
-    fn leaders(&mut self, told: &dyn Fn(&ServiceKey) -> Told) -> Option<Leaders> {
+    fn leaders(
+        &mut self,
+        told: &dyn Fn(&ServiceKey) -> Told,
+        is_here: &dyn Fn(&str) -> bool,
+    ) -> Option<Leaders> {
         if !std::mem::take(&mut self.has_changed) {
             return None;
         }
@@ -185,6 +207,9 @@ impl Placements {
                 }
                 Told::Nobody => {}
                 Told::Node(name) => {
+                    if !self.has_settled && !is_here(&name) {
+                        self.waiting.insert(*address);
+                    }
                     said.entry(*address).or_insert(name);
                 }
             }

@@ -448,6 +448,7 @@ impl<'a> Session<'a> {
         } else if let Some(config) = self.held_back.take() {
             self.use_or_hold_back(config);
         }
+        self.settle_down(Instant::now());
         let mut effects = self.announcer.decide(&|service| self.statuses.told(service));
         self.see_to_owners(Instant::now());
         self.tell_of_failures(&effects.turned);

@@ -13,5 +13,6 @@ mod data_centre;
 mod defending;
 mod failing;
 mod leftovers;
+mod placing;
 mod services;
 mod site;

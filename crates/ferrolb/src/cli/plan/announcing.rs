@@ -192,7 +192,8 @@ fn names(interfaces: Interfaces) -> BTreeSet<String> {
 /// Nodes that are wanted. Who had which address before is not known offline.
 fn leaders_of(cluster: &Cluster, services: &[Service]) -> Leaders {
     let mut placements: BTreeMap<IpAddr, Placement> = BTreeMap::new();
-    for service in services {
+    let by_name: BTreeMap<&ServiceKey, &Service> = services.iter().map(|it| (&it.key, it)).collect();
+    for service in by_name.into_values() {
         let (wishes, _) = placement::of_service(&service.annotations);
         if let Some((address, placement)) = plan::announce::placement(cluster, service, &wishes) {
             let of_address = placements.entry(address).or_default();
