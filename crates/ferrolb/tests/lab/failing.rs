@@ -72,9 +72,8 @@ fn a_speaker_that_dies_is_replaced_at_once_and_it_is_told_how_long_it_took() {
     let next = site.owner_among("web", &others(&owner));
     eventually("the Service is told", || {
         let events = site.events("web", "takenOver");
-        events
-            .iter()
-            .any(|it| it.starts_with(&format!("taken over by node {next:?} because node {owner:?} is down")))
+        let begin = format!("taken over by node {next:?} because node {owner:?} is down");
+        events.iter().any(|it| it.starts_with(&begin) && it.contains("; announced "))
     });
     eventually("the Node is told", || {
         let events = events_of(&site, "Node");
