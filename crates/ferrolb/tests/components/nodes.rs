@@ -234,5 +234,6 @@ pub(crate) fn watched(address: &str, port: u16, labels: &str) -> Members {
         secret: None,
         detection: Detection::default(),
         isolated: Isolated::default(),
+        fence: None,
     }))
 }
