@@ -12,6 +12,7 @@ mod choosing;
 mod data_centre;
 mod defending;
 mod failing;
+mod fencing;
 mod leftovers;
 mod placing;
 mod services;
