@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use plan::Config;
 use plan::announce::{Alive, Cluster, Options, everywhere, on_node};
 use plan::config::{AddressEntry, L2Advertisement, Pool};
+use plan::placement::Wishes;
 use plan::selector::{Labels, Operator, Requirement, Selector};
 use plan::snapshot::{Ingress, IpFamilyPolicy, Node, Service, ServiceKey, ServiceType, Serving};
 
@@ -80,7 +81,10 @@ fn cluster(pools: Vec<Pool>) -> Cluster {
     let pools = pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
     let nodes = (0..NODES).map(|index| {
         let name = node_name(index);
-        (name.clone(), Node { name, labels: Labels::default(), network_unavailable: false })
+        (
+            name.clone(),
+            Node { name, labels: Labels::default(), network_unavailable: false, is_draining: false },
+        )
     });
     let config = Config { pools, ..Config::default() };
     Cluster::new(Arc::new(config), Arc::new(nodes.collect()), Alive::Everyone, Options::default())
@@ -120,6 +124,7 @@ fn advertisement(name: &str, preferred: &[usize]) -> L2Advertisement {
         interfaces: BTreeSet::from(["eth0".to_owned()]),
         service_selectors: Vec::new(),
         preferred_nodes: preferred.iter().map(|&index| (node_name(index), 50)).collect(),
+        wishes: Wishes::default(),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::snapshot::Node;
 /// On a node, with any value: it takes no traffic from outside.
 pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
+/// On a node, with `true`: what it announces goes to others.
+pub const DRAIN_ANNOTATION: &str = "ferrolb.io/drain";
+
 /// Which nodes have a speaker that can answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Alive {
@@ -57,6 +60,7 @@ struct Pools {
     pools: Vec<AdvertisedPool>,
     /// Each once, though it may be for many pools.
     advertisements: Vec<Arc<L2Advertisement>>,
+    has_wishes: bool,
 }
 
 /// A node, as far as it does not depend on the Service.
@@ -168,6 +172,11 @@ impl Cluster {
         self.participants.iter().map(|participant| &participant.name)
     }
 
+    /// Whether any advertisement asks for anything.
+    pub(super) fn has_wishes(&self) -> bool {
+        self.pools.has_wishes
+    }
+
     pub(super) fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -206,7 +215,8 @@ impl Pools {
             }
             pools.push(AdvertisedPool { name: pool.name.as_str().into(), advertisements: of_pool });
         }
-        Pools { containment: Containment::new(config.pools.values()), pools, advertisements }
+        let has_wishes = advertisements.iter().any(|it| !it.wishes.is_nothing());
+        Pools { containment: Containment::new(config.pools.values()), pools, advertisements, has_wishes }
     }
 
     fn advertisements_for(&self, participants: &[Participant]) -> Arc<Vec<Advertisement>> {
@@ -223,6 +233,7 @@ fn participants(nodes: &BTreeMap<String, Node>, alive: &Alive, options: &Options
     let refusal = |name: &str| match (alive, nodes.get(name)) {
         (Alive::These(alive), _) if !alive.contains(name) => Some(Refusal::NotAlive),
         (_, Some(node)) if node.network_unavailable => Some(Refusal::NetworkUnavailable),
+        (_, Some(node)) if node.is_draining => Some(Refusal::NodeDraining { annotation: DRAIN_ANNOTATION }),
         (_, Some(node)) if node.labels.contains_key(EXCLUDE_LABEL) && !options.ignore_exclude_label => {
             Some(Refusal::NodeExcluded { label: EXCLUDE_LABEL })
         }

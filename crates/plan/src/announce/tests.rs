@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{AddressEntry, Config, L2Advertisement, Pool};
+use crate::placement::Wishes;
 use crate::selector::{Labels, Operator, Requirement, Selector};
 use crate::snapshot::{Ingress, IpFamilyPolicy, Node, ServiceKey};
 
@@ -42,11 +43,12 @@ fn advertisement(name: &str, nodes: &[&str]) -> L2Advertisement {
         interfaces: BTreeSet::new(),
         service_selectors: Vec::new(),
         preferred_nodes: BTreeMap::new(),
+        wishes: Wishes::default(),
     }
 }
 
 fn node(name: &str) -> Node {
-    Node { name: name.to_owned(), labels: Labels::default(), network_unavailable: false }
+    Node { name: name.to_owned(), labels: Labels::default(), network_unavailable: false, is_draining: false }
 }
 
 fn service(addresses: &[&str]) -> Service {
