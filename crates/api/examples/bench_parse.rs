@@ -51,6 +51,7 @@ fn objects(nodes: usize) -> Objects {
             name: format!("node-{index}"),
             labels: labels.clone().into(),
             network_unavailable: false,
+            is_draining: false,
         })
         .collect();
     objects

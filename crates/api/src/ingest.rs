@@ -5,6 +5,7 @@
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use plan::announce::DRAIN_ANNOTATION;
 use plan::selector::Labels;
 use plan::snapshot::{
     Ingress, IpFamily, IpFamilyPolicy, Namespace, Node, Service, ServiceKey, ServicePort, ServiceType,
@@ -19,7 +20,12 @@ pub fn node(node: &v1::Node) -> Node {
         network_unavailable: conditions
             .iter()
             .any(|condition| condition.type_ == "NetworkUnavailable" && condition.status == "True"),
+        is_draining: annotation(&node.metadata, DRAIN_ANNOTATION) == Some("true"),
     }
+}
+
+fn annotation<'a>(metadata: &'a ObjectMeta, name: &str) -> Option<&'a str> {
+    metadata.annotations.as_ref()?.get(name).map(String::as_str)
 }
 
 /// On an EndpointSlice: the name of its Service, which is in the same namespace.
@@ -102,12 +108,12 @@ fn port(port: v1::ServicePort) -> ServicePort {
 }
 
 fn ingress(status: Option<&v1::ServiceStatus>) -> Vec<Ingress> {
-    let entries =
-        status.and_then(|status| status.load_balancer.as_ref()?.ingress.clone()).unwrap_or_default();
-    let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let entries = status.and_then(|status| status.load_balancer.as_ref()?.ingress.as_deref());
+    let filled = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     entries
-        .into_iter()
-        .map(|entry| Ingress { ip: filled(entry.ip), hostname: filled(entry.hostname) })
+        .unwrap_or_default()
+        .iter()
+        .map(|entry| Ingress { ip: filled(&entry.ip), hostname: filled(&entry.hostname) })
         .collect()
 }
 

@@ -9,6 +9,7 @@ pub mod cli;
 mod component_metrics;
 mod configuration_state;
 pub mod controller;
+mod drain;
 pub mod embedded;
 mod events;
 pub mod lab;

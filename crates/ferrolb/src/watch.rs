@@ -256,7 +256,8 @@ where
         for key in self.known.difference(&listed) {
             self.tell(Change::Gone(key.clone())).await?;
         }
-        self.known = listed;
+        // Made anew, because one that grew in order is half empty.
+        self.known = listed.into_iter().collect();
         self.tell(Change::Complete).await?;
         Ok(Ok(()))
     }

@@ -80,7 +80,10 @@ fn cluster(pools: Vec<Pool>) -> Cluster {
     let pools = pools.into_iter().map(|pool| (pool.name.clone(), pool)).collect();
     let nodes = (0..NODES).map(|index| {
         let name = node_name(index);
-        (name.clone(), Node { name, labels: Labels::default(), network_unavailable: false })
+        (
+            name.clone(),
+            Node { name, labels: Labels::default(), network_unavailable: false, is_draining: false },
+        )
     });
     let config = Config { pools, ..Config::default() };
     Cluster::new(Arc::new(config), Arc::new(nodes.collect()), Alive::Everyone, Options::default())

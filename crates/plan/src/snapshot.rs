@@ -82,6 +82,9 @@ pub struct Node {
     pub labels: Labels,
     /// Condition `NetworkUnavailable` is `True`.
     pub network_unavailable: bool,
+    /// Somebody wants it to announce nothing.
+    #[serde(default)]
+    pub is_draining: bool,
 }
 
 /// Where a Service can be served, by all its EndpointSlices together.

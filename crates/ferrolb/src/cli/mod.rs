@@ -6,6 +6,7 @@ mod component;
 mod controller;
 mod convert;
 pub mod documents;
+mod drain;
 mod ending;
 mod go_flags;
 mod input;
@@ -13,6 +14,7 @@ mod kinds;
 mod kubeconfig;
 mod lab;
 mod manifests;
+mod members;
 mod output;
 mod plan;
 mod speaker;
@@ -142,6 +144,21 @@ enum Command {
         ferrolb lab down\n\n\
         Exit codes: 0 done, 2 it could not be done; exec and capture end as their command does.")]
     Lab(lab::LabArgs),
+    /// Show which speakers the one of this machine knows, and who watches over whom
+    #[command(after_help = "Examples:\n  \
+        ferrolb members\n  \
+        ferrolb members -o json | jq '.members[] | select(.state == \"down\")'\n  \
+        kubectl exec -n metallb-system speaker-x2v9q -- /ferrolb members\n  \
+        ferrolb lab exec 1 ferrolb members\n\n\
+        Exit codes: 0 shown, 2 no speaker answers.")]
+    Members(members::MembersArgs),
+    /// Have other nodes take over all that a node announces, without a gap, and wait until they have
+    #[command(after_help = "Examples:\n  \
+        ferrolb drain node-1          before it is rebooted\n  \
+        ferrolb drain node-1 --undo   afterwards\n\n\
+        It sets the annotation ferrolb.io/drain of the Node. Pods stay where they are: `kubectl drain` is for those.\n\
+        Exit codes: 0 done, 1 something is still announced from it, 2 it could not be asked for.")]
+    Drain(drain::DrainArgs),
     /// Print the version
     Version,
     /// Print a completion script for a shell
@@ -203,6 +220,8 @@ pub fn run() -> ExitCode {
         Command::Standalone(args) => standalone::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Lab(args) => lab::run(&args),
+        Command::Members(args) => members::run(&args),
+        Command::Drain(args) => drain::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),
     };

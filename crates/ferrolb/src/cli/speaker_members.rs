@@ -49,6 +49,19 @@ pub(super) struct MemberArgs {
     /// What a node does that hears no other: go on, or fall silent until it hears one
     #[arg(long, value_enum, default_value = "keep")]
     isolated: IsolatedArg,
+    /// Before another node is taken over from: nothing more is waited for; or for its Lease, which it must renew to answer, so
+    /// that two never do, at the price of seconds
+    #[arg(long, value_enum, default_value = "none")]
+    fence: FenceArg,
+    /// With --fence=lease: a Lease that was not renewed for so long, in whole seconds from 3s to 60s, is over
+    #[arg(long, value_name = "DURATION", default_value = "10s")]
+    fence_duration: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FenceArg {
+    None,
+    Lease,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -83,6 +96,7 @@ impl MemberArgs {
                 IsolatedArg::Keep => Isolated::Keep,
                 IsolatedArg::Yield => Isolated::Yield,
             },
+            fence: self.fence()?,
         })))
     }
 
@@ -100,6 +114,17 @@ impl MemberArgs {
             self.ml_bindport.parse().with_context(|| format!("--ml-bindport {:?}", self.ml_bindport))?;
         anyhow::ensure!(port > 0, "--ml-bindport is 0, where nobody could find this speaker");
         Ok(port)
+    }
+
+    fn fence(&self) -> anyhow::Result<Option<Duration>> {
+        let duration = speaker::duration("--fence-duration", &self.fence_duration)?;
+        let is_possible = (3..=60).contains(&duration.as_secs()) && duration.subsec_nanos() == 0;
+        anyhow::ensure!(
+            is_possible,
+            "--fence-duration {:?} is not 3s to 60s in whole seconds",
+            self.fence_duration
+        );
+        Ok((self.fence == FenceArg::Lease).then_some(duration))
     }
 
     /// As with MetalLB the file must be there if it is said where.

@@ -1,6 +1,7 @@
 //! What can be broken in a lab, and mended.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -8,9 +9,10 @@ use super::backend::Backend;
 use super::topology::{Member, Segment};
 use super::wires::Cut;
 use super::{Error, Lab, Role, programs};
-use crate::call;
+use crate::{call, drain};
 
-const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
+/// Others take over in a fraction of a second, if there are any.
+const DRAIN_WAIT: Duration = Duration::from_secs(10);
 
 impl Lab {
     /// Cuts a member off. Several cuts add up.
@@ -51,23 +53,33 @@ impl Lab {
         self.write_wires()
     }
 
-    /// Nothing new comes to a node: it is cordoned, it has the label that keeps addresses away, its backend stops.
+    /// Nothing comes to a node any more: it is cordoned, others take over its addresses, and then its backend stops.
     pub fn drain(&self, node: &str) -> Result<(), Error> {
         let node = self.node(node)?;
-        self.patch_node(
-            node,
-            &json!({"metadata": {"labels": {EXCLUDE_LABEL: ""}}, "spec": {"unschedulable": true}}),
-        )?;
+        self.patch_node(node, &json!({"spec": {"unschedulable": true}}))?;
         self.state().drained.insert(node.name.clone());
+        let (client, name) = (self.client(), node.name.clone());
+        let drained = self.parts().wait(async move {
+            drain::set(&client, &name, true).await?;
+            drain::wait(&client, &name, DRAIN_WAIT, |_| {}).await
+        })?;
+        let left = drained.map_err(|failure| of_node(&failure.to_string()))?;
+        if !left.is_empty() {
+            let left = left.join(", ");
+            return Err(of_node(&format!("{} still announces {left}", node.name)));
+        }
         self.set_backend(&node.name, false)
     }
 
     pub fn undrain(&self, node: &str) -> Result<(), Error> {
         let node = self.node(node)?;
-        let nothing = json!({"metadata": {"labels": {EXCLUDE_LABEL: null}}, "spec": {"unschedulable": null}});
-        self.patch_node(node, &nothing)?;
+        self.set_backend(&node.name, true)?;
+        self.patch_node(node, &json!({"spec": {"unschedulable": null}}))?;
+        let (client, name) = (self.client(), node.name.clone());
+        let undone = self.parts().wait(async move { drain::set(&client, &name, false).await })?;
+        undone.map_err(|failure| of_node(&failure.to_string()))?;
         self.state().drained.remove(&node.name);
-        self.set_backend(&node.name, true)
+        Ok(())
     }
 
     /// Stops or starts what answers on a node. Its endpoints say so.
@@ -97,7 +109,7 @@ impl Lab {
         let done = self
             .parts()
             .wait(async move { call::patch::<Value>(&client, &path, call::MERGE_PATCH, &patch).await })?;
-        done.map(drop).map_err(|failure| Error::Part { what: "the node", reason: failure.to_string() })
+        done.map(drop).map_err(|failure| of_node(&failure.to_string()))
     }
 
     fn set_hears(&self, member: &Member, hears: bool) {
@@ -128,4 +140,8 @@ impl Lab {
         let switch = self.member("switch")?;
         programs::nft(self.namespace(switch), &script)
     }
+}
+
+fn of_node(reason: &str) -> Error {
+    Error::Part { what: "the node", reason: reason.to_owned() }
 }

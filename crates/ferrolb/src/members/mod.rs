@@ -5,11 +5,13 @@
 //! be held up by anything, and what it is told: where others may be, and the secret.
 //!
 //! * `thread` is that loop, `port` its socket; `clocks` notices that the machine slept.
-//! * `door` says when layer 2 may speak, `herald` takes addresses over by a plan that was made before.
+//! * `door` says when layer 2 may speak, `herald` takes addresses over by a plan that was made before; `fence` and `waits` see
+//!   to it that nobody else can answer by then, where that is asked for.
 //! * `peers` and `secret` follow Pods, names and a file; `view` and `metrics` show what is known.
 
 mod clocks;
 mod door;
+mod fence;
 mod herald;
 mod metrics;
 mod peers;
@@ -17,8 +19,9 @@ mod port;
 mod secret;
 mod thread;
 mod view;
+mod waits;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -64,7 +67,7 @@ pub enum Members {
     #[default]
     Everyone,
     /// On these nodes, always.
-    These(std::collections::BTreeSet<String>),
+    These(BTreeSet<String>),
     /// They find out among themselves.
     Watched(Box<Options>),
 }
@@ -78,6 +81,8 @@ pub struct Options {
     pub secret: Option<PathBuf>,
     pub detection: Detection,
     pub isolated: Isolated,
+    /// Nobody is taken over from before its Lease is over, which lasts so long.
+    pub fence: Option<Duration>,
 }
 
 /// What has become of members, in the order in which it did.
@@ -192,7 +197,9 @@ fn watch_over(
         detection: options.detection,
     }));
     around.registry.register(Box::new(metrics::Membership::new(seen.clone())))?;
+    let viewed = seen.clone();
     around.seen.send_replace(Seen(Shown::Watched(seen)));
+    let (asked, needed) = options.fence.map(|_| watch::channel(BTreeSet::new())).unzip();
     let parts = Parts {
         members,
         address: options.address,
@@ -202,6 +209,7 @@ fn watch_over(
         news,
         view,
         figures,
+        fence: asked,
     };
     let running = thread::start(parts).with_context(|| format!("hearing members at {}", options.address))?;
     let teller = running.teller();
@@ -211,6 +219,17 @@ fn watch_over(
     let tell = move |peers| of_peers.tell(Command::Tell(Input::Peers(peers)));
     let from = peers::From { own: options.address };
     tasks.spawn(peers::run(peers, client, around.namespace.to_owned(), from, tell));
+    if let Some((duration, needed)) = options.fence.zip(needed) {
+        let fence = fence::Fence {
+            client: around.client.clone(),
+            namespace: around.namespace.to_owned(),
+            node: around.node.into(),
+            duration,
+            view: viewed,
+            teller: teller.clone(),
+        };
+        tasks.spawn(fence::run(fence, needed));
+    }
     if let Some(folder) = options.secret.clone() {
         let teller = teller.clone();
         let tell = move |key| teller.tell(Command::Tell(Input::Key(key)));

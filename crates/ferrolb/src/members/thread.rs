@@ -1,7 +1,7 @@
 //! The thread: hears other speakers, hands what they say to the machine, and does what the machine says. Nothing else is to
 //! hold it up, because its silence is what others take for the death of this node.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,6 +23,7 @@ use super::herald::{Herald, Plan, Taken};
 use super::metrics::Figures;
 use super::port::Port;
 use super::view::View;
+use super::waits::Waits;
 use super::{Gone, LIMITS, News};
 use crate::speaker::Wire;
 use crate::sys;
@@ -46,6 +47,10 @@ const KEY_PORT: u64 = 2;
 pub(super) enum Command {
     Tell(Input),
     Plan(Plan),
+    /// This node may answer until then, as far as its Lease goes.
+    Lease(Instant),
+    /// A node that is down cannot answer any more.
+    Fenced(Name),
     /// Nobody is left who wants to know anything.
     End,
 }
@@ -102,6 +107,8 @@ pub(super) struct Parts {
     pub(super) news: mpsc::Sender<News>,
     pub(super) view: watch::Sender<Arc<View>>,
     pub(super) figures: Arc<Figures>,
+    /// Who is to be fenced off, if nobody is taken over from before.
+    pub(super) fence: Option<watch::Sender<BTreeSet<Name>>>,
 }
 
 /// The socket is opened here, so that it fails where somebody sees it.
@@ -131,6 +138,8 @@ pub(super) fn start(parts: Parts) -> io::Result<Running> {
         clocks: Clocks::default(),
         has_ended: false,
         has_notes: false,
+        waits: parts.fence.map(Waits::new),
+        may_have_changed: false,
     };
     let thread = std::thread::Builder::new().name("members".to_owned()).spawn(move || thread.run())?;
     Ok(Running { commands, wake: woken, thread: Some(thread) })
@@ -156,6 +165,9 @@ struct Thread {
     has_ended: bool,
     /// Who had which address is known anew, and not told yet.
     has_notes: bool,
+    /// With a fence only.
+    waits: Option<Waits>,
+    may_have_changed: bool,
 }
 
 impl Thread {
@@ -164,6 +176,7 @@ impl Thread {
         let mut events = Vec::with_capacity(EVENTS);
         let mut now = Instant::now();
         loop {
+            self.ask_for_lease(now);
             self.follow(now);
             if self.has_ended {
                 return;
@@ -197,7 +210,8 @@ impl Thread {
 
     fn deadline(&self, now: Instant) -> Instant {
         let again = (!self.outbox.waiting.is_empty()).then(|| now + TELL_AGAIN);
-        let others = [self.members.deadline(), self.port.deadline(), again];
+        let lease = self.waits.as_ref().and_then(|waits| waits.deadline(now));
+        let others = [self.members.deadline(), self.port.deadline(), again, lease];
         others.into_iter().flatten().fold(self.show_at, Instant::min)
     }
 
@@ -221,16 +235,38 @@ impl Thread {
             match self.incoming.try_recv() {
                 Ok(Command::End) => return Err(TryRecvError::Disconnected),
                 Ok(Command::Plan(plan)) => self.herald.prepare(plan),
+                Ok(Command::Lease(until)) => {
+                    if let Some(waits) = &mut self.waits {
+                        waits.lease_until = Some(until);
+                    }
+                }
+                Ok(Command::Fenced(name)) => {
+                    let waited = self.waits.as_mut().and_then(|waits| waits.end(&name));
+                    if let Some(verdict) = waited {
+                        self.take_over(name, Some(verdict), now);
+                        self.may_have_changed = true;
+                    }
+                }
                 Ok(Command::Tell(input)) => {
                     if let Input::Key(key) = &input {
                         self.key = key.clone();
                     }
                     self.has_ended |= input == Input::Left;
-                    self.members.handle(input, now);
+                    match (input, &mut self.waits) {
+                        (Input::Ready(is_ready), Some(waits)) => waits.is_ready = is_ready,
+                        (input, _) => self.members.handle(input, now),
+                    }
                 }
                 Err(TryRecvError::Empty) => return Ok(()),
                 Err(gone) => return Err(gone),
             }
+        }
+    }
+
+    /// Without its Lease a node is no candidate.
+    fn ask_for_lease(&mut self, now: Instant) {
+        if let Some(is_ready) = self.waits.as_mut().and_then(|waits| waits.turn(now)) {
+            self.members.handle(Input::Ready(is_ready), now);
         }
     }
 
@@ -251,12 +287,27 @@ impl Thread {
                 }
             }
         }
-        let members = &self.members;
+        has_changed |= std::mem::take(&mut self.may_have_changed);
+        for (name, verdict) in
+            self.waits.as_mut().map(|waits| waits.look_at(self.members.state())).unwrap_or_default()
+        {
+            has_changed = true;
+            self.take_over(name, Some(verdict), now);
+        }
+        let (members, waits) = (&self.members, &self.waits);
         let candidates = || {
             let state = members.state();
-            (!state.own.is_joining).then(|| state.candidates().clone())
+            let mut candidates = state.candidates().clone();
+            candidates.extend(waits.iter().flat_map(|waits| waits.needed.keys().cloned()));
+            (!state.own.is_joining).then_some(candidates)
         };
-        let told = self.door.follow(members.may_answer_until(), candidates, has_changed);
+        let may_answer_until = match waits {
+            Some(waits) => {
+                members.may_answer_until().zip(waits.lease_until).map(|(one, other)| one.min(other))
+            }
+            None => members.may_answer_until(),
+        };
+        let told = self.door.follow(may_answer_until.filter(|until| *until > now), candidates, has_changed);
         if let Some(told) = told {
             has_changed = true;
             self.outbox.push(News::Candidates(told));
@@ -279,7 +330,11 @@ impl Thread {
 
     fn take_event(&mut self, event: Event, now: Instant) {
         match event {
-            Event::Down { name, verdict } => self.take_over(name, Some(verdict), now),
+            Event::Down { name, verdict } => match &mut self.waits {
+                // A new start of a speaker says that the one before is over.
+                Some(waits) if verdict.by.as_ref() != Some(&name) => waits.begin(name, verdict),
+                _ => self.take_over(name, Some(verdict), now),
+            },
             Event::Leaving { name } => self.take_over(name, None, now),
             Event::Candidates => {}
             Event::Notes => self.has_notes = true,

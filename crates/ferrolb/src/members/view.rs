@@ -41,7 +41,8 @@ pub(super) enum Shown {
 }
 
 impl Seen {
-    pub(crate) fn json(&self) -> Value {
+    /// As it is served.
+    pub fn json(&self) -> Value {
         match &self.0 {
             Shown::NotYet => json!({"membership": "starting"}),
             Shown::Fixed(Alive::Everyone) => json!({"membership": "off"}),

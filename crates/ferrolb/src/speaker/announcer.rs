@@ -390,6 +390,10 @@ impl Announcer {
         self.services_of(address).filter_map(|key| self.services.get(key)?.seen.clone()).collect()
     }
 
+    pub(super) fn seen(&self, key: &ServiceKey) -> Option<Arc<Seen>> {
+        self.services.get(key)?.seen.clone()
+    }
+
     /// The difference to what was told of an address.
     fn tell(&mut self, address: IpAddr) -> Option<Change> {
         if self.wanted.get(&address).is_some_and(Vec::is_empty) {

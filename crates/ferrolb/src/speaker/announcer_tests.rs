@@ -73,7 +73,12 @@ fn slice_of(name: &str) -> (Key, Slice) {
 /// With one node, one interface, one Service that can be served, and everything seen.
 fn announcer() -> Announcer {
     let mut announcer = Announcer::new(ME, announce::Options::default());
-    let node = Node { name: ME.to_owned(), labels: Labels::default(), network_unavailable: false };
+    let node = Node {
+        name: ME.to_owned(),
+        labels: Labels::default(),
+        network_unavailable: false,
+        is_draining: false,
+    };
     announcer.set_nodes([(ME.to_owned(), node)].into());
     announcer.set_interfaces(["eth0".to_owned()].into());
     announcer.set_alive(Alive::Everyone);
@@ -103,7 +108,12 @@ const ASSIGNED: (&str, &str) = ("nodeAssigned", r#"announcing from node "node-a"
 #[test]
 fn nothing_is_decided_before_everything_was_seen() {
     let mut announcer = Announcer::new(ME, announce::Options::default());
-    let node = Node { name: ME.to_owned(), labels: Labels::default(), network_unavailable: false };
+    let node = Node {
+        name: ME.to_owned(),
+        labels: Labels::default(),
+        network_unavailable: false,
+        is_draining: false,
+    };
     announcer.observe(seen("a", &[1]));
     serve(&mut announcer, "a");
     announcer.set_nodes([(ME.to_owned(), node)].into());

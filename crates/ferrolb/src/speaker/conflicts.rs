@@ -50,7 +50,7 @@ impl Session<'_> {
                 let at = Instant::now() + LEARNT_AFTER;
                 self.conflicts.suspected.entry((address, station)).or_insert((at, news));
             }
-            layer2::News::ClaimRefused { address, fellow: true, .. } => self.leave(address, &news),
+            layer2::News::ClaimRefused { address, fellow: true, .. } => self.leave_to_another(address, &news),
             layer2::News::Claimed { address } => self.take_back(address),
             news => self.is_conflict(&news),
         }
@@ -110,7 +110,7 @@ impl Session<'_> {
     }
 
     /// The other one does answer, and this one does not any more.
-    fn leave(&mut self, address: IpAddr, news: &layer2::News) {
+    fn leave_to_another(&mut self, address: IpAddr, news: &layer2::News) {
         let answers = self.fellow_of(news);
         let Some((fellow, is_left)) = self.conflicts.rivals.get_mut(&address) else { return };
         let is_known = std::mem::replace(is_left, true);

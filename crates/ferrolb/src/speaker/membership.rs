@@ -1,12 +1,16 @@
 //! What becomes of other speakers: who can answer, who is down, what layer 2 may say, and what is prepared for the next failure.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use plan::announce::Alive;
+use protocol::member::{Name, Verdict};
 
 use super::Session;
+use crate::events::{self, About};
 use crate::layer2::Change as WireChange;
-use crate::members::{Candidates, News, Plan};
+use crate::members::{Candidates, Gone, News, Plan};
+use crate::speaker::announcer::{self, Turned};
 use crate::speaker::succession::Prepared;
 
 /// A node that ends answers until others were heard to answer for all that was its own, and no longer than this. MetalLB's
@@ -22,6 +26,20 @@ pub(super) struct Turns {
     current: u64,
     is_ready: bool,
     leaving: Option<Leaving>,
+    /// Somebody has said that this node is to announce nothing.
+    is_drained: bool,
+    /// What is announced is to be announced again, once it is decided what that is.
+    again: bool,
+    /// Nodes that are down, of which nothing was said yet.
+    falls: Vec<Fall>,
+}
+
+/// A node that is down, and when this one had sent a first frame instead.
+#[derive(Debug)]
+struct Fall {
+    node: Name,
+    verdict: Verdict,
+    first_frame_after: Option<Duration>,
 }
 
 /// This node ends.
@@ -56,9 +74,19 @@ impl Session<'_> {
                 }
                 self.take_alive(alive);
             }
-            News::Gone(gone) => self.announcer.took_over(gone.addresses),
-            News::Reunited { .. } => self.wire.apply(vec![WireChange::Again]),
-            News::Owners(_) | News::Isolated(_) | News::Duplicate { .. } => {}
+            News::Gone(Gone { name, verdict, addresses, first_frame_after }) => {
+                self.announcer.took_over(addresses);
+                if let Some(verdict) = verdict {
+                    self.turns.falls.push(Fall { node: name, verdict, first_frame_after });
+                }
+            }
+            News::Reunited { .. } => self.turns.again = true,
+            News::Duplicate { name, address } => {
+                let message =
+                    format!("the speaker at {address} says that it is on this node, as another one does");
+                self.say_of_node(&name, "duplicateSpeaker", message);
+            }
+            News::Owners(_) | News::Isolated(_) => {}
         }
     }
 
@@ -71,13 +99,79 @@ impl Session<'_> {
         }
         if let Some((turn, was_away)) = self.turns.open.take() {
             self.turns.current = turn;
-            let again = was_away.then_some(WireChange::Again);
-            self.wire.apply([WireChange::Decided(turn)].into_iter().chain(again).collect());
+            self.turns.again |= was_away;
+            self.wire.apply(vec![WireChange::Decided(turn)]);
+        }
+        if std::mem::take(&mut self.turns.again) {
+            self.wire.apply(vec![WireChange::Again]);
         }
         if let Some(Prepared { after, heirs }) = prepared {
             self.membership.plan(Plan { turn: self.turns.current, after });
             self.membership.heirs(heirs);
         }
+    }
+
+    /// Has others take over before anybody sees by the API that this node is drained.
+    pub(super) fn follow_drain(&mut self) {
+        let nodes = &self.configuration.nodes.values;
+        let is_own = |node: &&plan::snapshot::Node| node.name == self.options.node;
+        let is_drained = nodes.values().find(is_own).is_some_and(|node| node.is_draining);
+        if self.turns.is_drained != is_drained {
+            self.turns.is_drained = is_drained;
+            match is_drained {
+                true => tracing::info!("this node is drained: others take over what it announces"),
+                false => tracing::info!("this node is not drained any more"),
+            }
+            self.membership.leave(is_drained || self.turns.is_leaving());
+        }
+    }
+
+    /// What has moved because a node is down, with the times that were measured.
+    pub(super) fn tell_of_failures(&mut self, turned: &[Turned]) {
+        // Not before what follows from it is decided.
+        if self.turns.open.is_none() {
+            return;
+        }
+        for Fall { node, verdict, first_frame_after } in std::mem::take(&mut self.turns.falls) {
+            let (silence, inquiry) = (verdict.silence.as_millis(), verdict.inquiry.as_millis());
+            let how =
+                format!("nothing was heard of it for {silence} ms, and nobody else heard it in {inquiry} ms");
+            let own = &self.options.node;
+            if verdict.by.as_deref() == Some(own) {
+                self.say_of_node(
+                    &node,
+                    "nodeDown",
+                    format!("node {own:?} found that the speaker is down: {how}"),
+                );
+            }
+            let frame = first_frame_after.map_or_else(String::new, |after| {
+                let after = verdict.silence + verdict.inquiry + after;
+                format!("; announced {} ms after it was last heard", after.as_millis())
+            });
+            let message =
+                format!("taken over by node {own:?} because node {:?} is down: {how}{frame}", &*node);
+            let of_node = self.statuses.of_others().filter(|object| object.announcer() == &*node);
+            let were_there: BTreeSet<_> = of_node.map(|object| &object.service).collect();
+            let moved = turned.iter().filter(|it| it.now.is_some() && were_there.contains(&it.service));
+            let seen: Vec<_> = moved.filter_map(|it| self.announcer.seen(&it.service)).collect();
+            for seen in seen {
+                let message = message.clone();
+                self.say(announcer::News { seen, is_warning: false, reason: "takenOver", message });
+            }
+        }
+    }
+
+    fn say_of_node(&self, node: &str, reason: &str, message: String) {
+        let about = About {
+            api_version: "v1",
+            kind: "Node",
+            namespace: String::new(),
+            name: node.to_owned(),
+            // As kubelets do, and as it is looked for.
+            uid: node.to_owned(),
+            resource_version: String::new(),
+        };
+        self.recorder.record(events::News { about, is_warning: true, reason: reason.to_owned(), message });
     }
 
     /// Begins to end: others take over before this node falls silent.

@@ -396,6 +396,7 @@ impl<'a> Session<'a> {
             self.configuration.note(true);
             if self.configuration.nodes.is_complete() {
                 self.announcer.set_nodes(self.configuration.nodes());
+                self.follow_drain();
                 self.look_at_what_others_say();
             }
         }
@@ -434,6 +435,7 @@ impl<'a> Session<'a> {
             self.use_or_hold_back(config);
         }
         let mut effects = self.announcer.decide();
+        self.tell_of_failures(&effects.turned);
         for change in &mut effects.changes {
             if let WireChange::Announce { address, claim, .. } = change
                 && self.announcer.services_of(*address).any(|key| self.statuses.another_announces(key))

@@ -68,10 +68,9 @@ pub(super) struct Statuses {
     layout: StatusLayout,
     namespace: String,
     node: Arc<str>,
-    /// Nearly always one for a Service, so a list.
-    objects: BTreeMap<ServiceKey, Vec<Object>>,
-    services: BTreeMap<Key, ServiceKey>,
-    wanted: BTreeMap<ServiceKey, Said>,
+    services: BTreeMap<ServiceKey, OfService>,
+    /// Which Service an object is about.
+    service_of: BTreeMap<Key, ServiceKey>,
     /// What is wrong with addresses.
     conflicts: BTreeMap<IpAddr, Condition>,
     /// Addresses that this node leaves to another one for the time being, though it would announce them,
@@ -84,6 +83,13 @@ pub(super) struct Statuses {
     /// Of those, the ones an object of which went meanwhile.
     gone_in_flight: HashSet<ServiceKey>,
     is_complete: bool,
+}
+
+#[derive(Debug, Default)]
+struct OfService {
+    /// Nearly always one, so a list.
+    objects: Vec<Object>,
+    wanted: Option<Said>,
 }
 
 impl Object {
@@ -143,9 +149,8 @@ impl Statuses {
             layout,
             namespace: namespace.to_owned(),
             node: node.into(),
-            objects: BTreeMap::new(),
             services: BTreeMap::new(),
-            wanted: BTreeMap::new(),
+            service_of: BTreeMap::new(),
             conflicts: BTreeMap::new(),
             left: BTreeSet::new(),
             left_services: BTreeSet::new(),
@@ -158,14 +163,14 @@ impl Statuses {
 
     pub(super) fn observe(&mut self, mut object: Object) {
         self.share(&mut object);
-        let of_service = self.objects.entry(object.service.clone()).or_default();
+        let of_service = &mut self.services.entry(object.service.clone()).or_default().objects;
         let known = of_service.iter().position(|known| known.key == object.key);
         if known.is_some_and(|at| of_service[at].version > object.version) {
             // Told by the watch later than by the answer to a write.
             return;
         }
         self.ready.insert(object.service.clone());
-        self.services.insert(object.key.clone(), object.service.clone());
+        self.service_of.insert(object.key.clone(), object.service.clone());
         match known {
             Some(at) => of_service[at] = object,
             None => {
@@ -181,20 +186,20 @@ impl Statuses {
         if object.node == self.node {
             object.node = Arc::clone(&self.node);
         }
-        if let Some((service, wanted)) = self.wanted.get_key_value(&object.service) {
+        if let Some((service, known)) = self.services.get_key_value(&object.service) {
             object.service = service.clone();
-            if object.status == *wanted {
+            if let Some(wanted) = known.wanted.as_ref().filter(|wanted| **wanted == object.status) {
                 object.status = wanted.clone();
             }
         }
     }
 
     pub(super) fn forget(&mut self, key: &Key) {
-        let Some(service) = self.services.remove(key) else { return };
-        if let Some(of_service) = self.objects.get_mut(&service) {
-            of_service.retain(|object| object.key != *key);
-            if of_service.is_empty() {
-                self.objects.remove(&service);
+        let Some(service) = self.service_of.remove(key) else { return };
+        if let Some(known) = self.services.get_mut(&service) {
+            known.objects.retain(|object| object.key != *key);
+            if known.objects.is_empty() && known.wanted.is_none() {
+                self.services.remove(&service);
             }
         }
         if self.in_flight.contains(&service) {
@@ -228,10 +233,15 @@ impl Statuses {
                 if let Some(same) = self.of(&service).find(|object| object.status == status) {
                     status = same.status.clone();
                 }
-                self.wanted.insert(service.clone(), status);
+                self.services.entry(service.clone()).or_default().wanted = Some(status);
             }
             None => {
-                self.wanted.remove(&service);
+                if let Some(known) = self.services.get_mut(&service) {
+                    known.wanted = None;
+                    if known.objects.is_empty() {
+                        self.services.remove(&service);
+                    }
+                }
             }
         }
         self.ready.insert(service);
@@ -256,7 +266,10 @@ impl Statuses {
 
     /// What others say of Services.
     pub(super) fn of_others(&self) -> impl Iterator<Item = &Object> {
-        self.objects.values().flatten().filter(|object| *object.announcer() != *self.node)
+        self.services
+            .values()
+            .flat_map(|known| &known.objects)
+            .filter(|object| *object.announcer() != *self.node)
     }
 
     /// Whether another node is said to announce the Service.
@@ -285,9 +298,7 @@ impl Statuses {
         let of_another =
             |key: &Key| self.of(service).any(|it| it.key == *key && *it.announcer() != *self.node);
         match step {
-            Step::Delete { key } | Step::Clear { key } => {
-                self.wanted.contains_key(service) && of_another(key)
-            }
+            Step::Delete { key } | Step::Clear { key } => self.wanted(service).is_some() && of_another(key),
             _ => false,
         }
     }
@@ -324,7 +335,7 @@ impl Statuses {
             self.of(service).partition(|object| object.node == self.node);
         let delete = |object: &Object| Some(Step::Delete { key: object.key.clone() });
         let is_told_by_another = self.left_services.contains(service) && !others.is_empty();
-        let Some(status) = self.wanted.get(service).filter(|_| !is_told_by_another) else {
+        let Some(status) = self.wanted(service).filter(|_| !is_told_by_another) else {
             let superfluous = ours.first().or(others.iter().find(|object| is_left_behind(object)));
             return superfluous.and_then(|object| delete(object));
         };
@@ -344,7 +355,7 @@ impl Statuses {
     fn step_beside(&self, service: &ServiceKey, is_left_behind: impl Fn(&Object) -> bool) -> Option<Step> {
         let key = self.key(service);
         let object = self.of(service).find(|object| object.key == key);
-        let wanted = self.wanted.get(service);
+        let wanted = self.wanted(service);
         let Some(object) = object else {
             return wanted.map(|_| Step::Create { key, labels: self.labels(service) });
         };
@@ -370,7 +381,11 @@ impl Statuses {
     }
 
     fn of(&self, service: &ServiceKey) -> impl Iterator<Item = &Object> {
-        self.objects.get(service).into_iter().flatten()
+        self.services.get(service).into_iter().flat_map(|known| &known.objects)
+    }
+
+    fn wanted(&self, service: &ServiceKey) -> Option<&Said> {
+        self.services.get(service)?.wanted.as_ref()
     }
 
     fn status(&self, service: &ServiceKey, doing: &Doing) -> ServiceL2StatusStatus {

@@ -4,6 +4,7 @@ mod chaos;
 mod cluster;
 mod contract;
 mod faults;
+mod members;
 mod nodes;
 mod retain;
 mod speaker;

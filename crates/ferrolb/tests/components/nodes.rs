@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
 use ferrolb::layer2::{Change, Counters, Gate, Interfaces, Link, Links, News};
-use ferrolb::members::{self, Members, Peers};
+use ferrolb::members::{self, Members, Peers, Seen};
 use ferrolb::speaker::{Metrics, Options, Speaker, Wire};
 use kube::Client;
 use protocol::member::{Detection, Isolated};
@@ -100,6 +100,7 @@ impl Wire for Handle {
 pub(crate) struct Running {
     pub(crate) wire: Arc<FakeWire>,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) members: watch::Receiver<Seen>,
     _stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -127,7 +128,7 @@ impl Cluster {
     pub(crate) fn speaker_with(&self, client: &Client, options: Options) -> Running {
         let wire = FakeWire::new(&["eth0", "eth1"]);
         let speaker = Speaker::new(client.clone(), options, Box::new(Handle(Arc::clone(&wire))));
-        let metrics = speaker.metrics();
+        let (metrics, members) = (speaker.metrics(), speaker.members());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
             let stopped = async {
@@ -135,7 +136,7 @@ impl Cluster {
             };
             speaker.run(stopped).await.unwrap();
         });
-        Running { wire, metrics, _stop: stop, task }
+        Running { wire, metrics, members, _stop: stop, task }
     }
 
     pub(crate) async fn l2_advertisement(&self, name: &str, spec: Value) {
@@ -233,5 +234,6 @@ pub(crate) fn watched(address: &str, port: u16, labels: &str) -> Members {
         secret: None,
         detection: Detection::default(),
         isolated: Isolated::default(),
+        fence: None,
     }))
 }

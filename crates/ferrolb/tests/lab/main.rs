@@ -11,6 +11,8 @@ mod bare_hosts;
 mod choosing;
 mod data_centre;
 mod defending;
+mod failing;
+mod fencing;
 mod leftovers;
 mod services;
 mod site;

@@ -89,9 +89,7 @@ fn endpoints_say_what_runs_and_traffic_follows() {
     eventually("the drained node serves nobody", || endpoints("web")[0] == ("node-1".to_owned(), false));
     let node = site.get("/api/v1/nodes/node-1");
     assert_eq!(node["spec"]["unschedulable"], true);
-    assert!(
-        node["metadata"]["labels"].get("node.kubernetes.io/exclude-from-external-load-balancers").is_some()
-    );
+    assert_eq!(node["metadata"]["annotations"]["ferrolb.io/drain"], "true");
     eventually("two answer", || who_answers(&site, to).len() == 2);
     site.lab.undrain("1").unwrap();
     eventually("three answer", || who_answers(&site, to).len() == 3);

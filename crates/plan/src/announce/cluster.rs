@@ -13,6 +13,9 @@ use crate::snapshot::Node;
 /// On a node, with any value: it takes no traffic from outside.
 pub const EXCLUDE_LABEL: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
+/// On a node, with `true`: what it announces goes to others.
+pub const DRAIN_ANNOTATION: &str = "ferrolb.io/drain";
+
 /// Which nodes have a speaker that can answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Alive {
@@ -223,6 +226,7 @@ fn participants(nodes: &BTreeMap<String, Node>, alive: &Alive, options: &Options
     let refusal = |name: &str| match (alive, nodes.get(name)) {
         (Alive::These(alive), _) if !alive.contains(name) => Some(Refusal::NotAlive),
         (_, Some(node)) if node.network_unavailable => Some(Refusal::NetworkUnavailable),
+        (_, Some(node)) if node.is_draining => Some(Refusal::NodeDraining { annotation: DRAIN_ANNOTATION }),
         (_, Some(node)) if node.labels.contains_key(EXCLUDE_LABEL) && !options.ignore_exclude_label => {
             Some(Refusal::NodeExcluded { label: EXCLUDE_LABEL })
         }

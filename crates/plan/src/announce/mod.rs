@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use protocol::l2::Interfaces;
 
-pub use cluster::{Alive, Cluster, EXCLUDE_LABEL, Leaders, Options};
+pub use cluster::{Alive, Cluster, DRAIN_ANNOTATION, EXCLUDE_LABEL, Leaders, Options};
 pub use refusal::{Nearest, Refusal};
 
 use crate::range::parse_address;

@@ -36,6 +36,8 @@ pub enum Refusal {
     NetworkUnavailable,
     #[error("this node has the label {label}")]
     NodeExcluded { label: &'static str },
+    #[error("this node is drained, by its annotation {annotation}")]
+    NodeDraining { annotation: &'static str },
     #[error("no endpoint of the Service on this node can serve, and externalTrafficPolicy is Local")]
     NoLocalEndpoint,
     /// `rank`: how many nodes come before this one. The next to take over has 1.
@@ -68,6 +70,7 @@ impl Refusal {
             | Refusal::UnknownNode
             | Refusal::NetworkUnavailable
             | Refusal::NodeExcluded { .. }
+            | Refusal::NodeDraining { .. }
             | Refusal::NoLocalEndpoint
             | Refusal::NotElected { .. } => "notOwner",
         }

@@ -46,7 +46,7 @@ fn advertisement(name: &str, nodes: &[&str]) -> L2Advertisement {
 }
 
 fn node(name: &str) -> Node {
-    Node { name: name.to_owned(), labels: Labels::default(), network_unavailable: false }
+    Node { name: name.to_owned(), labels: Labels::default(), network_unavailable: false, is_draining: false }
 }
 
 fn service(addresses: &[&str]) -> Service {

@@ -266,7 +266,7 @@ impl Members {
             now.duration_since(watcher.last) > answer_after(interval, self.options.isolated) * 3 + PATIENT;
         if is_late {
             // It may be gone. Others see to that; here it is of no use.
-            self.watchers.remove(name);
+            self.end_watcher(name);
             self.not_again_soon(name, now);
             self.watchers_are_stale = true;
             return;
@@ -298,6 +298,13 @@ impl Members {
         let is_silent = watched.deadline <= now;
         if is_silent && watched.state != BeatState::Up {
             // It never came up, and so says nothing.
+            self.watched.remove(name);
+            return;
+        }
+        let since = watched.deadline.checked_sub(LOOK_AGAIN_AFTER);
+        let is_heard = self.state.members.get(name).and_then(|member| member.last_heard) > since;
+        if watched.is_silent && is_heard && is_silent {
+            // It is there, and has given up this session.
             self.watched.remove(name);
             return;
         }

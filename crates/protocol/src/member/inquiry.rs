@@ -62,7 +62,7 @@ impl Inquiry {
 }
 
 impl Members {
-    fn inquiry_time(&self) -> Duration {
+    pub(super) fn inquiry_time(&self) -> Duration {
         (self.options.detection.time() * 2 / 3).clamp(SHORTEST, TIMES.inquiry)
     }
 
@@ -280,6 +280,7 @@ impl Members {
         let mut lost = Vec::new();
         for (name, member) in self.state.members.iter_mut().filter(|(_, member)| member.is_up()) {
             member.is_heard = false;
+            member.was_missed = true;
             member.since = now;
             let silence = member.last_heard.map_or(Duration::ZERO, |heard| now.duration_since(heard));
             lost.push((name.clone(), silence));

@@ -65,6 +65,13 @@ pub struct Members {
     pub(super) forgive_at: Instant,
     pub(super) relearning: Option<Relearning>,
     pub(super) was_asleep: bool,
+    /// Somebody with whom this node was just reunited, not told yet.
+    pub(super) reunited: Option<Name>,
+    /// With whom last, and when it is told again.
+    pub(super) reunion: Option<(Name, Instant)>,
+    /// Until then it is believed that another speaker is on this node, and when that one was asked last.
+    pub(super) duplicate_until: Instant,
+    pub(super) rival_asked_at: Option<Instant>,
     pub(super) duplicates: BTreeSet<(Name, SocketAddr)>,
     foreign: HashSet<SocketAddr>,
 }
@@ -135,19 +142,24 @@ impl Members {
             forgive_at: now + TIMES.forgiveness,
             relearning: None,
             was_asleep: false,
+            reunited: None,
+            reunion: None,
+            duplicate_until: now,
+            rival_asked_at: None,
             duplicates: BTreeSet::new(),
             foreign: HashSet::new(),
         }
     }
 
     /// Until then this node may answer for its addresses even if the machine is not called: nobody can have been given them
-    /// before. `None`: it is to be silent.
+    /// before. `None`: it is to be silent. A beat that this node sends when it is `due` is in time for every watcher that has
+    /// lost all but one before it, and after that comes a whole inquiry.
     pub fn may_answer_until(&self) -> Option<Instant> {
         let own = &self.state.own;
         let may = self.relearning.is_none()
             && (self.state.candidates().contains(&self.options.name)
                 || own.record.standing == Standing::Leaving);
-        may.then(|| self.due.unwrap_or(self.now) + self.options.detection.time())
+        may.then(|| self.due.unwrap_or(self.now) + self.inquiry_time() * 4 / 5)
     }
 
     /// As an input, without a copy.
@@ -216,7 +228,7 @@ impl Members {
     }
 
     fn take_greeting(&mut self, start: [u8; 8], greeting: Greeting, now: Instant) {
-        let Greeting { is_answer, nonce, digest, notes, own, yours } = greeting;
+        let Greeting { is_answer, was_missed, nonce, digest, notes, own, yours } = greeting;
         let name = own.name.clone();
         if is_answer && self.pings.remove(&nonce).is_none() {
             self.state.counters.dropped.unasked += 1;
@@ -225,7 +237,7 @@ impl Members {
         if name == self.options.name {
             // Somebody else on this node.
             if own.address != self.options.address {
-                self.hear_of_self(&own, None, now);
+                self.hear_of_rival(&own, is_answer, now);
                 if !is_answer {
                     self.pong(nonce, &own);
                 }
@@ -237,7 +249,9 @@ impl Members {
         if is_answer {
             self.seal.prove(start);
         }
-        self.learn(own.clone(), Source::Itself, now);
+        // Anything else may be a recording.
+        let source = if is_answer { Source::Itself } else { Source::Hearsay };
+        self.learn(own.clone(), source, now);
         let is_current =
             self.state.members.get(&name).is_some_and(|member| member.record.generation == generation);
         if let Some(yours) = yours.filter(|yours| yours.name == self.options.name) {
@@ -245,8 +259,15 @@ impl Members {
         }
         if is_current && self.seal.is_proven(start) {
             self.heard(&name, now);
+            if was_missed {
+                self.reunited = Some(name.clone());
+            }
         }
         if is_answer {
+            // Whatever was asked since then said so.
+            if let Some(member) = self.state.members.get_mut(&name) {
+                member.was_missed = false;
+            }
             self.is_joined_by(now);
             self.relearned_from(&name, now);
         } else {
@@ -299,6 +320,7 @@ impl Members {
         if std::mem::take(&mut self.candidates_changed) {
             self.tell(Event::Candidates);
         }
+        self.tell_of_reunion(now);
         self.tell_notes();
         self.due = self.next_deadline().map(|due| due.max(now));
     }
@@ -340,6 +362,8 @@ impl Members {
         let mut times = vec![self.reunion_at, self.probe_at, self.tidy_at, self.forgive_at];
         times.extend(self.watchers_are_stale.then_some(self.choose_at));
         times.extend(own.damped_until);
+        times.extend(own.duplicate_of.map(|_| self.duplicate_until));
+        times.extend(self.reunion.as_ref().map(|(_, at)| *at));
         times.extend(self.join_until.filter(|_| own.is_joining));
         times.extend(self.watched.values().map(Watched::deadline));
         times.extend(self.watchers.values().map(Watcher::deadline));

@@ -63,6 +63,8 @@ pub(super) enum BeatState {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Greeting {
     pub(super) is_answer: bool,
+    /// The sender took the one that it greets for dead, and nobody else did: it is the sender that was cut off.
+    pub(super) was_missed: bool,
     pub(super) nonce: u32,
     /// Of the sender's table.
     pub(super) digest: u64,
@@ -84,6 +86,7 @@ impl Message {
             Message::Ping(greeting) => {
                 out.byte(2);
                 out.byte(u8::from(greeting.is_answer));
+                out.byte(u8::from(greeting.was_missed));
                 out.bytes(&greeting.nonce.to_be_bytes());
                 out.bytes(&greeting.digest.to_be_bytes());
                 out.bytes(&greeting.notes.to_be_bytes());
@@ -133,6 +136,7 @@ impl Message {
             1 => Message::Beat(from.beat()?),
             2 => Message::Ping(Greeting {
                 is_answer: from.flag()?,
+                was_missed: from.flag()?,
                 nonce: from.u32()?,
                 digest: u64::from_be_bytes(from.array()?),
                 notes: u64::from_be_bytes(from.array()?),
@@ -423,9 +427,10 @@ mod tests {
             },
         );
         let numbers = (any::<u32>(), any::<u64>(), any::<u64>());
-        let greeting = (any::<bool>(), numbers, record(), prop::option::of(record())).prop_map(
-            |(is_answer, (nonce, digest, notes), own, yours)| {
-                Message::Ping(Greeting { is_answer, nonce, digest, notes, own, yours })
+        let flags = (any::<bool>(), any::<bool>());
+        let greeting = (flags, numbers, record(), prop::option::of(record())).prop_map(
+            |((is_answer, was_missed), (nonce, digest, notes), own, yours)| {
+                Message::Ping(Greeting { is_answer, was_missed, nonce, digest, notes, own, yours })
             },
         );
         let note = (any::<[u8; 16]>(), any::<u64>(), prop::option::of("[a-z]{1,253}"));

@@ -14,6 +14,13 @@ const JOIN_AFTER_FIRST: Duration = Duration::from_millis(150);
 /// Members that are asked what became of this node, beside those that watch over it.
 const ASKED_AT_RANDOM: usize = 2;
 
+/// A reunion is told again after this time, when all who come back have done so.
+const REUNION_SETTLES: Duration = Duration::from_millis(250);
+/// Who is said to be on this node too is asked no more often,
+const RIVAL_ASKED_EVERY: Duration = Duration::from_millis(100);
+/// and believed for so long after an answer.
+const RIVAL_BELIEVED_FOR: Duration = Duration::from_secs(3);
+
 /// This node was not awake, and asks what has become of its addresses.
 #[derive(Debug)]
 pub(super) struct Relearning {
@@ -32,6 +39,9 @@ impl Members {
         }
         if own.damped_until.is_some_and(|until| until <= now) {
             own.damped_until = None;
+        }
+        if own.duplicate_of.is_some() && self.duplicate_until <= now {
+            own.duplicate_of = None;
         }
         let standing = if own.record.standing == Standing::Left {
             Standing::Left
@@ -72,10 +82,7 @@ impl Members {
     pub(super) fn hear_of_self(&mut self, heard: &Record, by: Option<Name>, now: Instant) {
         let own = &self.state.own;
         if heard.address != own.record.address {
-            return self.hear_of_rival(heard);
-        }
-        if own.duplicate_of.is_some() {
-            self.state.own.duplicate_of = None;
+            return self.hear_of_rival(heard, false, now);
         }
         let own = &mut self.state.own;
         if heard.generation < own.record.generation {
@@ -114,7 +121,26 @@ impl Members {
         self.relearning = None;
         let by = by.unwrap_or_else(|| self.options.name.clone());
         self.tell(Event::Refuted { by: by.clone() });
-        self.tell(Event::Reunited { with: by });
+        self.reunited = Some(by);
+    }
+
+    /// This node was taken for dead, or took others for dead. That is told after whatever became of the candidates, and
+    /// again as long as others come back: until all have, this node may take addresses for its own that are not.
+    pub(super) fn tell_of_reunion(&mut self, now: Instant) {
+        let news = self.reunited.take();
+        match &mut self.reunion {
+            None => {
+                let Some(with) = news else { return };
+                self.reunion = Some((with.clone(), now + REUNION_SETTLES));
+                self.tell(Event::Reunited { with });
+            }
+            Some((last, at)) if now < *at => *last = news.unwrap_or_else(|| last.clone()),
+            Some((last, _)) => {
+                let with = last.clone();
+                self.reunion = news.map(|news| (news, now + REUNION_SETTLES));
+                self.tell(Event::Reunited { with });
+            }
+        }
     }
 
     /// Whether most members have been there all the time: then it is not this node that is unreliable. Of two halves
@@ -142,23 +168,36 @@ impl Members {
         }
     }
 
-    fn hear_of_rival(&mut self, rival: &Record) {
+    /// Another speaker on this node, as somebody says. It is believed as long as it says so itself when it is asked.
+    pub(super) fn hear_of_rival(&mut self, rival: &Record, is_proven: bool, now: Instant) {
         let own = &mut self.state.own;
         let is_before = (rival.generation, rival.address) < (own.record.generation, own.record.address);
         if !rival.standing.is_up() {
             // Gone, if it was there at all. This start comes after it.
-            if own.duplicate_of == Some(rival.address) {
-                own.duplicate_of = None;
-            }
             if rival.generation >= own.record.generation {
                 own.record.generation = rival.generation + 1;
             }
             return;
         }
+        if !is_proven {
+            if self.rival_asked_at.is_none_or(|at| at + RIVAL_ASKED_EVERY <= now) {
+                self.rival_asked_at = Some(now);
+                self.ping_address(rival.address, now);
+            }
+            return;
+        }
         if is_before {
             own.duplicate_of = Some(rival.address);
+            self.duplicate_until = now + RIVAL_BELIEVED_FOR;
         }
         self.tell_duplicate(rival.name.clone(), rival.address);
+    }
+
+    /// Whether the other one is there still.
+    pub(super) fn look_for_rival(&mut self, now: Instant) {
+        if let Some(address) = self.state.own.duplicate_of {
+            self.ping_address(address, now);
+        }
     }
 
     /// Once for each address.

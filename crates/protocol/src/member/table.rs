@@ -62,6 +62,8 @@ pub struct Member {
     pub last_heard: Option<Instant>,
     /// When its standing last changed, as seen from here.
     pub since: Instant,
+    /// This node took it for dead while it was itself cut off, and does not know yet that it has been told so.
+    pub(super) was_missed: bool,
     /// How it is watched over, if it is from here.
     pub watching: Option<Watching>,
 }
@@ -179,11 +181,17 @@ impl Members {
         }
         let Some(member) = self.state.members.get(&record.name) else { return self.get_to_know(record, now) };
         let known = &member.record;
-        if are_rivals(known, &record) {
-            if record.generation > known.generation {
+        if member.is_up() && are_rivals(known, &record) {
+            let is_before = record.generation < known.generation;
+            // Of one that nobody here has ever heard a recording may have told.
+            let is_sure = member.last_heard.is_some();
+            if !is_before && is_sure {
                 self.tell_duplicate(record.name.clone(), record.address);
                 // It may have moved without a word.
                 return self.probe_early(&record.name);
+            }
+            if is_before && source != Source::Itself {
+                return;
             }
         } else if !record.is_later_than(known) {
             return;
@@ -207,7 +215,14 @@ impl Members {
             return;
         }
         let name = record.name.clone();
-        let member = Member { record, is_heard: true, last_heard: None, since: now, watching: None };
+        let member = Member {
+            record,
+            is_heard: true,
+            last_heard: None,
+            since: now,
+            was_missed: false,
+            watching: None,
+        };
         self.state.members.insert(name.clone(), member);
         self.count_member(&name);
         self.spread(&name);
@@ -253,7 +268,7 @@ impl Members {
         } else if was_candidate && standing == Standing::Leaving {
             self.tell(Event::Leaving { name });
         } else if before.standing == Standing::Down && is_up && !is_new_start {
-            self.tell(Event::Reunited { with: name });
+            self.reunited = Some(name);
         }
     }
 
@@ -265,11 +280,11 @@ impl Members {
         let was_heard = std::mem::replace(&mut member.is_heard, true);
         if !was_heard && member.record.standing.is_up() {
             self.count_member(name);
-            self.tell(Event::Reunited { with: name.clone() });
+            self.reunited = Some(name.clone());
         }
         if self.state.own.is_isolated {
             self.set_isolated(false);
-            self.look_for_all(now);
+            self.hear_all_again(now);
         }
         self.is_alive_after_all(name, now);
     }
@@ -372,7 +387,8 @@ impl Members {
         let Some(member) = self.state.members.get(name) else { return };
         let accusation = self.inquiries.get(name).and_then(|inquiry| inquiry.accusation.clone());
         let yours = Some(accusation.unwrap_or_else(|| member.record.clone()));
-        let greeting = self.greeting(Some(name.clone()), yours, now);
+        let was_missed = member.was_missed;
+        let greeting = Greeting { was_missed, ..self.greeting(Some(name.clone()), yours, now) };
         self.send(name, &Message::Ping(greeting));
     }
 
@@ -388,18 +404,21 @@ impl Members {
         }
         self.pings.insert(nonce, (to, now));
         let (digest, notes) = (self.digest(), self.notes_digest());
-        Greeting { is_answer: false, nonce, digest, notes, own: self.state.own.record.clone(), yours }
+        let own = self.state.own.record.clone();
+        Greeting { is_answer: false, was_missed: false, nonce, digest, notes, own, yours }
     }
 
     pub(super) fn pong(&mut self, nonce: u32, to: &Record) {
+        let member = self.state.members.get(&to.name);
+        let was_missed = member.is_some_and(|member| member.was_missed);
         let yours = if to.name == self.options.name {
             Some(self.state.own.record.clone())
         } else {
-            self.state.members.get(&to.name).map(|member| member.record.clone())
+            member.map(|member| member.record.clone())
         };
         let own = self.state.own.record.clone();
         let (digest, notes) = (self.digest(), self.notes_digest());
-        let greeting = Greeting { is_answer: true, nonce, digest, notes, own, yours };
+        let greeting = Greeting { is_answer: true, was_missed, nonce, digest, notes, own, yours };
         self.send_as(to.address, to.key, &Message::Ping(greeting));
     }
 
@@ -432,6 +451,7 @@ impl Members {
             return;
         }
         self.reunion_at = now + self.random.part_of(TIMES.reunion, 75, 100);
+        self.look_for_rival(now);
         let is_lost = |member: &Member| !member.is_up() && member.record.standing != Standing::Left;
         let lost = self.state.members.iter().filter(|(_, member)| is_lost(member));
         let (fresh, old): (Vec<_>, Vec<_>) =
@@ -462,11 +482,18 @@ impl Members {
         }
     }
 
-    /// After having heard nobody for a while.
-    fn look_for_all(&mut self, now: Instant) {
-        let lost = self.state.members.iter().filter(|(_, member)| !member.is_heard);
-        let names: Vec<Name> = lost.map(|(name, _)| name.clone()).collect();
-        for name in names {
+    /// It was this node that was cut off, so all others are there as before, until it turns out that they are not.
+    fn hear_all_again(&mut self, now: Instant) {
+        let lost = self.state.members.iter_mut().filter(|(_, member)| !member.is_heard);
+        let lost: Vec<Name> = lost
+            .map(|(name, member)| {
+                member.is_heard = true;
+                member.since = now;
+                name.clone()
+            })
+            .collect();
+        for name in lost {
+            self.count_member(&name);
             self.ping(&name, now);
         }
     }

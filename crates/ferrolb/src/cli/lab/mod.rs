@@ -74,7 +74,7 @@ enum Action {
         #[arg(value_name = "MEMBER,MEMBER...")]
         groups: Vec<String>,
     },
-    /// Cordon nodes, keep addresses away from them, stop their backends
+    /// Cordon nodes, have others take over their addresses, stop their backends
     Drain {
         #[command(flatten)]
         nodes: Nodes,

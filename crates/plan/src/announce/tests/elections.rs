@@ -127,6 +127,7 @@ fn a_node_that_takes_no_traffic_from_outside_is_no_candidate() {
     type Change = fn(&mut Node);
     let label: Change = |node| node.labels = labels(&[(EXCLUDE_LABEL, "false")]);
     let condition: Change = |node| node.network_unavailable = true;
+    let drain: Change = |node| node.is_draining = true;
     let (either, ignored) = (false, true);
     for (change, ignore_exclude_label, changed, expected) in [
         (label, either, &[][..], [NOT_OWNER, OWNED]),
@@ -136,6 +137,7 @@ fn a_node_that_takes_no_traffic_from_outside_is_no_candidate() {
         (label, ignored, &["iris1", "iris2"], [NOT_OWNER, OWNED]),
         (condition, either, &["iris2"], [OWNED, NOT_OWNER]),
         (condition, ignored, &["iris2"], [OWNED, NOT_OWNER]),
+        (drain, ignored, &["iris2"], [OWNED, NOT_OWNER]),
     ] {
         for alive in [Alive::Everyone, Alive::These(set(&BOTH))] {
             let plain = one_pool(&BOTH, vec![advertisement("a", &BOTH)]);

@@ -102,13 +102,14 @@ fn a_pool_that_leaves_addresses_out_does_not_have_them() {
 
 #[test]
 fn a_node_that_is_no_candidate_says_why() {
-    let names = ["dead", "excluded", "idle", "owner", "unavailable"];
+    let names = ["dead", "excluded", "idle", "owner", "unavailable", "drained"];
     let mut nodes = names.map(node);
     nodes[1].labels = labels(&[(EXCLUDE_LABEL, "")]);
     nodes[4].network_unavailable = true;
-    let with_stranger = ["dead", "excluded", "gone", "idle", "owner", "unavailable"];
+    nodes[5].is_draining = true;
+    let with_stranger = ["dead", "drained", "excluded", "gone", "idle", "owner", "unavailable"];
     let pools = || vec![pool("p", &["10.20.30.0/24"], vec![advertisement("a", &with_stranger)])];
-    let alive = Alive::These(set(&["excluded", "idle", "owner", "unavailable"]));
+    let alive = Alive::These(set(&["drained", "excluded", "idle", "owner", "unavailable"]));
     let with_members = cluster(pools(), nodes.clone().into(), alive);
     let without = cluster(pools(), nodes.into(), Alive::Everyone);
     for (cluster, node, text) in [
@@ -120,6 +121,7 @@ fn a_node_that_is_no_candidate_says_why() {
             "excluded",
             "this node has the label node.kubernetes.io/exclude-from-external-load-balancers",
         ),
+        (&with_members, "drained", "this node is drained, by its annotation ferrolb.io/drain"),
         (&with_members, "unavailable", "the condition NetworkUnavailable of this node is true"),
         (
             &with_members,

@@ -6,16 +6,19 @@ use std::time::Instant;
 use super::{Event, Output, Phase, Responder};
 use crate::l2::{MacAddress, TIMES};
 
-/// What is remembered of those who would have one address too.
+/// What is remembered of those who would have one address too. There are very many addresses that nobody else would.
 #[derive(Debug, Default)]
-pub(super) struct Conflicts {
+pub(super) struct Conflicts(Option<Box<Rivals>>);
+
+#[derive(Debug, Default)]
+struct Rivals {
     claims: Told,
     wishes: Told,
     defended: Option<Instant>,
     /// Against whom the next round is. It does not take place if that turns out to be a fellow.
-    pub(super) rival: Option<MacAddress>,
+    next: Option<MacAddress>,
     /// When a fellow claimed it last.
-    pub(super) fellow_heard: Option<Instant>,
+    fellow_heard: Option<Instant>,
 }
 
 /// Of whom was told last, and when.
@@ -38,17 +41,18 @@ impl Responder {
             Phase::Refused => return,
         }
         if fellow {
-            announced.conflicts.fellow_heard = Some(now);
+            announced.conflicts.rivals().fellow_heard = Some(now);
         }
         announced.counters.count_conflict();
-        if announced.conflicts.claims.is_news(station, now) {
+        let rivals = announced.conflicts.rivals();
+        if rivals.claims.is_news(station, now) {
             self.outputs.push_back(Output::Event(Event::Conflict { address, interface, station, fellow }));
         }
-        let is_due = announced.conflicts.defended.is_none_or(|last| last + TIMES.defence <= now);
+        let is_due = rivals.defended.is_none_or(|last| last + TIMES.defence <= now);
         if !fellow && is_due {
-            announced.conflicts.defended = Some(now);
+            rivals.defended = Some(now);
             if self.schedule.no_later(address, now + TIMES.forbearance) {
-                announced.conflicts.rival = Some(station);
+                rivals.next = Some(station);
             }
         }
     }
@@ -56,7 +60,7 @@ impl Responder {
     /// Somebody asked whether `address`, which is ours, is free.
     pub(super) fn wanted_by(&mut self, address: IpAddr, interface: u32, station: MacAddress, now: Instant) {
         let Some(announced) = self.addresses.get_mut(&address) else { return };
-        if announced.conflicts.wishes.is_news(station, now) {
+        if announced.conflicts.rivals().wishes.is_news(station, now) {
             self.outputs.push_back(Output::Event(Event::Wanted { address, interface, station }));
         }
     }
@@ -79,8 +83,28 @@ impl Responder {
 }
 
 impl Conflicts {
+    fn rivals(&mut self) -> &mut Rivals {
+        self.0.get_or_insert_default()
+    }
+
+    pub(super) fn take_rival(&mut self) -> Option<MacAddress> {
+        self.0.as_mut()?.next.take()
+    }
+
+    pub(super) fn fellow_heard(&self) -> Option<Instant> {
+        self.0.as_ref()?.fellow_heard
+    }
+
     pub(super) fn forget_claims(&mut self) {
-        self.claims = Told::default();
+        if let Some(rivals) = &mut self.0 {
+            rivals.claims = Told::default();
+        }
+    }
+
+    pub(super) fn forget_fellow(&mut self) {
+        if let Some(rivals) = &mut self.0 {
+            rivals.fellow_heard = None;
+        }
     }
 }
 

@@ -202,7 +202,7 @@ impl Responder {
             if is_news(address, announced) {
                 // Again for a while, because a switch may not forward yet what comes first.
                 announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
-                announced.conflicts.rival = None;
+                announced.conflicts.take_rival();
                 self.schedule.at_once(*address, Scope::On(index));
                 self.schedule.later(*address, Later::Round, now + TIMES.round);
             }

@@ -28,8 +28,8 @@ impl Responder {
             announced.conflicts.forget_claims();
         }
         announced.phase = Phase::Ours { repeat_until: now + TIMES.window };
-        announced.conflicts.rival = None;
-        announced.conflicts.fellow_heard = None;
+        announced.conflicts.take_rival();
+        announced.conflicts.forget_fellow();
         self.schedule.at_once(address, Scope::Everywhere);
         self.schedule.later(address, Later::Round, now + TIMES.round);
     }
@@ -57,7 +57,7 @@ impl Responder {
                 if turn.later.is_some() {
                     // It has been ours for a while, and no fellow has said otherwise.
                     announced.rivalry.take_if(|_| repeat_until <= now + TIMES.round);
-                    let rival = announced.conflicts.rival.take();
+                    let rival = announced.conflicts.take_rival();
                     self.plan_next(address, repeat_until, now);
                     if rival.is_some_and(|rival| self.fellows.contains(&rival)) {
                         return 0;

@@ -15,7 +15,7 @@ impl Responder {
             return self.yielded(address, false);
         };
         // Who takes over may have been quicker than the word that it should. It says so once in a round.
-        let was_heard = announced.conflicts.fellow_heard.is_some_and(|at| now < at + TIMES.round);
+        let was_heard = announced.conflicts.fellow_heard().is_some_and(|at| now < at + TIMES.round);
         if was_heard || until <= now {
             return self.yielded(address, was_heard);
         }
