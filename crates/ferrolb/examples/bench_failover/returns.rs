@@ -44,6 +44,7 @@ pub(crate) fn heals(plot: &Plot, trials: usize) -> anyhow::Result<()> {
         wrong_at_last += usize::from(!is_known);
         let (silent, double) = count(&answers, healed);
         eprintln!("heal {victim}: one after {} ms; {silent} unanswered, {double} twice", millis(after));
+        tell(scene, &frames, address, healed);
         settled.add(after);
         Ok(())
     })?;
@@ -84,6 +85,7 @@ pub(crate) fn wakes(plot: &Plot, trials: usize) -> anyhow::Result<()> {
             back.add(claimed - woken);
         }
         let after = claimed.map(|at| millis(at - woken));
+        tell(scene, &frames, address, woken);
         eprintln!("wake {victim}: claims after {after:?} ms; {silent} unanswered, {double} twice");
         Ok(())
     })?;
@@ -91,6 +93,19 @@ pub(crate) fn wakes(plot: &Plot, trials: usize) -> anyhow::Result<()> {
     print_count("failover/wake/answers-with-an-old-claim", old_claims, 0, &further);
     print_count("failover/wake/answered-twice", twice, 0, &further);
     Ok(())
+}
+
+/// What was said about an address from a moment on, the same of the same told once.
+fn tell(scene: &Scene, frames: &[Frame], address: Ipv4Addr, since: Moment) {
+    let mut last = None;
+    for frame in frames.iter().filter(|it| it.packet.sender == address && it.at >= since) {
+        let said = (frame.is_claim(), frame.from());
+        if last != Some(said) {
+            let what = if frame.is_claim() { "claims" } else { "answers" };
+            eprintln!("  {:8.2} ms {} {what}", millis(frame.at - since), scene.name_of(frame.from()));
+            last = Some(said);
+        }
+    }
 }
 
 /// So often, every node once in a lab, so that none of them is kept waiting for failing again and again.

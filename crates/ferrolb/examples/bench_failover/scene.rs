@@ -131,10 +131,7 @@ impl Scene {
     pub(crate) fn wait_until_well(&self) -> anyhow::Result<()> {
         let until = Instant::now() + WELL_WITHIN;
         loop {
-            let trouble = match self.trouble()? {
-                None => return Ok(()),
-                Some(trouble) => trouble,
-            };
+            let Some(trouble) = self.trouble()? else { return Ok(()) };
             ensure!(Instant::now() < until, "not well after {} s: {trouble}", WELL_WITHIN.as_secs());
             std::thread::sleep(CHECK);
         }
