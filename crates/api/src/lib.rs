@@ -9,6 +9,7 @@
 //!   that already has these kinds sees no difference.
 //! * [`convert`]: `BGPPeer` between its two versions, as a function over JSON.
 //! * [`admit`]: whether an object may be written, as an admission webhook is asked.
+//! * [`placement`]: the annotations about the nodes that answer.
 //! * [`reservation`]: addresses that are kept for a Service which is gone.
 //! * [`duration`]: Go's duration text, which the API uses for timers.
 //!
@@ -31,6 +32,7 @@ pub mod frrk8s;
 pub mod ingest;
 pub mod metallb;
 pub mod parse;
+pub mod placement;
 pub mod reservation;
 
 mod labels;

@@ -20,6 +20,7 @@ mod netlink;
 mod pace;
 mod pod;
 pub mod proxy;
+mod relocate;
 pub mod serving;
 pub mod speaker;
 pub mod standalone;

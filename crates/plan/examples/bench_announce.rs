@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use plan::Config;
 use plan::announce::{Alive, Cluster, Options, everywhere, on_node};
 use plan::config::{AddressEntry, L2Advertisement, Pool};
+use plan::placement::Wishes;
 use plan::selector::{Labels, Operator, Requirement, Selector};
 use plan::snapshot::{Ingress, IpFamilyPolicy, Node, Service, ServiceKey, ServiceType, Serving};
 
@@ -123,6 +124,7 @@ fn advertisement(name: &str, preferred: &[usize]) -> L2Advertisement {
         interfaces: BTreeSet::from(["eth0".to_owned()]),
         service_selectors: Vec::new(),
         preferred_nodes: preferred.iter().map(|&index| (node_name(index), 50)).collect(),
+        wishes: Wishes::default(),
     }
 }
 

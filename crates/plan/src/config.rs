@@ -10,6 +10,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use crate::community::Community;
+use crate::placement::Wishes;
 use crate::selector::{Labels, Selector, any_matches};
 
 /// The whole configuration. Maps are by resource name, so every walk over them is in name order.
@@ -86,6 +87,8 @@ pub struct L2Advertisement {
     pub service_selectors: Vec<Selector>,
     /// Summed weights of the matching preferences, for nodes that have any.
     pub preferred_nodes: BTreeMap<String, i64>,
+    /// Of its annotations.
+    pub wishes: Wishes,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

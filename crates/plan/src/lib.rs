@@ -17,6 +17,7 @@ pub mod community;
 pub mod config;
 mod containment;
 pub mod elect;
+pub mod placement;
 pub mod quote;
 pub mod range;
 pub mod selector;

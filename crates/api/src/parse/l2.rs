@@ -4,12 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use plan::config::{L2Advertisement, Pool};
+use plan::placement::Wishes;
 use plan::snapshot::Node;
 
 use super::advertisements::{AdvertisementReader, KnownPools};
 use super::selectors::{compile, plain_selector};
 use super::{Findings, Objects, Rule, Subject};
 use crate::metallb::{L2AdvertisementSpec, PreferredNodeSelector};
+use crate::placement;
 
 pub(super) fn attach(objects: &Objects, pools: &mut BTreeMap<String, Pool>, findings: &mut Findings) {
     let known_pools = KnownPools::of(objects);
@@ -18,7 +20,14 @@ pub(super) fn attach(objects: &Objects, pools: &mut BTreeMap<String, Pool>, find
         let problems_before = findings.problems.len();
         let mut reader = AdvertisementReader { subject: &subject, findings };
         let spec = &resource.spec;
-        let advertisement = read(&mut reader, spec, &objects.nodes);
+        let (wishes, unread) = match &resource.metadata.annotations {
+            Some(annotations) => placement::of_advertisement(annotations),
+            None => Default::default(),
+        };
+        for error in unread {
+            reader.refuse("metadata.annotations", Rule::Placement(error));
+        }
+        let advertisement = read(&mut reader, spec, wishes, &objects.nodes);
         let names = reader.pools(&spec.ip_address_pools, &spec.ip_address_pool_selectors, &known_pools);
         let (Some(advertisement), Some(names)) = (advertisement, names) else { continue };
         if findings.problems.len() > problems_before {
@@ -38,6 +47,7 @@ pub(super) fn attach(objects: &Objects, pools: &mut BTreeMap<String, Pool>, find
 fn read(
     reader: &mut AdvertisementReader<'_>,
     spec: &L2AdvertisementSpec,
+    wishes: Wishes,
     nodes: &[Node],
 ) -> Option<L2Advertisement> {
     reader.refuse_repeated_texts("spec.ipAddressPools", "ipAddressPools", &spec.ip_address_pools);
@@ -53,6 +63,7 @@ fn read(
         interfaces: spec.interfaces.iter().cloned().collect(),
         service_selectors: service_selectors?,
         preferred_nodes,
+        wishes,
     })
 }
 
@@ -90,4 +101,5 @@ fn says_the_same(a: &L2Advertisement, b: &L2Advertisement) -> bool {
         && a.nodes == b.nodes
         && a.interfaces == b.interfaces
         && a.service_selectors == b.service_selectors
+        && a.wishes == b.wishes
 }

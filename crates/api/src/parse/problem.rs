@@ -7,6 +7,7 @@ use plan::quote::quoted;
 
 use super::addresses::AddressError;
 use super::selectors::{Duplicate, SelectorError};
+use crate::placement::PlacementError;
 
 /// The resource that a problem is about.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -111,6 +112,8 @@ pub enum Rule {
         "{error}\ninvalid preferred node selector {selector}\nfailed to parse preferred node selectors for {advertisement}"
     )]
     PreferredNodeSelector { error: SelectorError, selector: String, advertisement: String },
+    #[error(transparent)]
+    Placement(PlacementError),
     #[error("{error}\ninvalid community {} in BGP advertisement", quoted(.community))]
     AdvertisedCommunity { error: CommunityError, community: String },
     #[error(transparent)]

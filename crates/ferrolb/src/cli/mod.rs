@@ -17,6 +17,7 @@ mod manifests;
 mod members;
 mod output;
 mod plan;
+mod relocate;
 mod speaker;
 mod speaker_files;
 mod speaker_members;
@@ -115,6 +116,17 @@ enum Command {
         SIGTERM and SIGINT end it. Exit codes: 0 ended, 1 a flag has no such value or it could not begin."
     )]
     Speaker(Box<speaker::SpeakerArgs>),
+    /// Have another node answer for the addresses of a Service
+    #[command(
+        name = "move",
+        after_help = "Examples:\n  \
+        ferrolb move default/web --to node-2\n  \
+        ferrolb move default/web --release      wherever it would be by itself\n\n\
+        The new node answers before the old one falls silent. The Service gets the annotation ferrolb.io/move-to, which\n\
+        counts as long as it is there and the node could answer.\n\
+        Exit codes: 0 moved, 1 there is no such Service or node, or it could not answer in time, 2 the cluster cannot be asked."
+    )]
+    Move(relocate::MoveArgs),
     /// Give addresses without a cluster: an API server and the controller in this process
     #[command(after_help = "Examples:\n  \
         ferrolb standalone --data-dir /var/lib/ferrolb\n  \
@@ -217,6 +229,7 @@ pub fn run() -> ExitCode {
         Command::Crds(args) => crds(&args),
         Command::Controller(args) => controller::run(&args),
         Command::Speaker(args) => speaker::run(&args),
+        Command::Move(args) => relocate::run(&args),
         Command::Standalone(args) => standalone::run(&args),
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Lab(args) => lab::run(&args),

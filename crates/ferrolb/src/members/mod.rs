@@ -269,6 +269,11 @@ impl Membership {
         self.tell(Command::Tell(Input::Heirs(heirs)));
     }
 
+    /// Who has an address that stays with its owner, as its owner tells.
+    pub(crate) fn note(&self, address: IpAddr, owner: Option<Name>) {
+        self.tell(Command::Tell(Input::Note { address, owner }));
+    }
+
     pub fn plan(&self, plan: Plan) {
         self.tell(Command::Plan(plan));
     }

@@ -393,8 +393,8 @@ impl Thread {
         self.outbox.push(News::Gone(Gone { name, verdict, addresses, first_frame_after }));
     }
 
-    fn show(&self, now: Instant) {
-        let state = self.members.state().clone();
+    fn show(&mut self, now: Instant) {
+        let state = self.members.show().clone();
         let may_answer = self.members.may_answer_until().is_some_and(|until| until > now);
         let foreign = self.foreign.iter().copied().collect();
         let (at, key, detection) = (now, self.key.id(), self.detection);

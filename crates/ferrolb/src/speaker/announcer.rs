@@ -2,6 +2,9 @@
 //!
 //! It knows no clock and no network, so everything that can happen to a speaker is a test without either.
 
+#[path = "placing.rs"]
+mod placing;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,6 +19,8 @@ use super::read::{Seen, Slice};
 use super::succession::{Prepared, Succession};
 use crate::layer2::{Change, Claim};
 use crate::watch::Key;
+use placing::Placements;
+pub(super) use placing::Told;
 
 /// Names of nodes that are kept once. Beyond that some are kept twice.
 const NODE_NAMES: usize = 20_000;
@@ -47,6 +52,7 @@ pub(super) struct Announcer {
     /// What is answered for until another node is heard to, and for which Services it was.
     yielding: BTreeMap<IpAddr, Vec<ServiceKey>>,
     succession: Succession,
+    placements: Placements,
     /// This node was not there, or not awake: what it loses others have long had.
     was_away: bool,
     /// Begun by plan, before the word on who is alive that it is to be checked by,
@@ -126,6 +132,7 @@ impl Announcer {
             told: BTreeMap::new(),
             yielding: BTreeMap::new(),
             succession: Succession::default(),
+            placements: Placements::default(),
             was_away: false,
             taken_over: BTreeSet::new(),
             to_check: BTreeSet::new(),
@@ -135,9 +142,11 @@ impl Announcer {
     pub(super) fn observe(&mut self, seen: Seen) {
         let key = seen.service.key.clone();
         let known = self.services.entry(key.clone()).or_default();
-        let is_same = known.seen.as_ref().is_some_and(|before| before.service == seen.service);
-        known.seen = Some(Arc::new(seen));
+        let before = known.seen.as_ref();
+        let is_same = before.is_some_and(|it| it.service == seen.service && it.asked == seen.asked);
+        let seen = known.seen.insert(Arc::new(seen)).clone();
         if !is_same {
+            self.observe_wishes(&key, Some(&seen));
             self.dirty.insert(key);
         }
     }
@@ -146,6 +155,7 @@ impl Announcer {
         if let Some(known) = self.services.get_mut(key) {
             known.seen = None;
             self.dirty.insert(key.clone());
+            self.observe_wishes(key, None);
         }
     }
 
@@ -219,6 +229,7 @@ impl Announcer {
         // What is prepared says by which word on who is alive.
         self.succession.plan_again();
         self.to_check.append(&mut self.taken_over);
+        self.look_at_absent();
         if *self.cluster.alive() != alive {
             self.look_again_in(self.cluster.with_alive(alive));
         }
@@ -259,15 +270,20 @@ impl Announcer {
         self.has_configuration && self.has_all_services && self.has_all_slices && self.has_interfaces
     }
 
-    /// Decides about all that has changed.
-    pub(super) fn decide(&mut self) -> Effects {
+    /// Decides about all that has changed. `told` says who is said to announce a Service.
+    pub(super) fn decide(&mut self, told: &dyn Fn(&ServiceKey) -> Told) -> Effects {
         let mut effects = Effects::default();
         if !self.is_ready() {
             return effects;
         }
+        self.place(told);
         let mut touched = std::mem::take(&mut self.to_check);
         for key in std::mem::take(&mut self.dirty) {
-            self.decide_one(&key, &mut touched, &mut effects);
+            if self.must_wait(&key) {
+                self.dirty.insert(key);
+            } else {
+                self.decide_one(&key, &mut touched, &mut effects);
+            }
         }
         effects.changes = touched.into_iter().filter_map(|address| self.tell(address)).collect();
         self.was_away = false;
@@ -292,6 +308,7 @@ impl Announcer {
         } else if let Some(known) = self.services.get_mut(key) {
             known.doing.clone_from(&doing);
         }
+        effects.news.extend(self.placed(key, announcement.as_ref()));
         if before == doing {
             return;
         }

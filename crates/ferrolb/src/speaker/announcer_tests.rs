@@ -1,6 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use plan::config::{AddressEntry, L2Advertisement, Pool};
+use plan::placement::Wishes;
 use plan::selector::Labels;
 use plan::snapshot::{Ingress, IpFamilyPolicy, Service, ServiceType};
 
@@ -29,6 +30,7 @@ fn config(prefix: &str, nodes: &[&str], interfaces: &[&str]) -> Arc<Config> {
         interfaces: names(interfaces),
         service_selectors: Vec::new(),
         preferred_nodes: BTreeMap::new(),
+        wishes: Wishes::default(),
     };
     let entry = AddressEntry { text: prefix.to_owned(), prefixes: vec![prefix.parse().unwrap()] };
     let pool = Pool {
@@ -62,7 +64,7 @@ fn seen(name: &str, addresses: &[u8]) -> Seen {
         selector: Labels::default(),
         ingress: addresses.iter().map(entry).collect(),
     };
-    Seen { service, uid: format!("uid-{name}").into(), resource_version: "1".into() }
+    Seen { service, uid: format!("uid-{name}").into(), resource_version: "1".into(), asked: None }
 }
 
 fn slice_of(name: &str) -> (Key, Slice) {
@@ -88,6 +90,10 @@ fn announcer() -> Announcer {
     serve(&mut announcer, "a");
     announcer.observe(seen("a", &[1]));
     announcer
+}
+
+fn decide(announcer: &mut Announcer) -> Effects {
+    announcer.decide(&|_| Told::Nobody)
 }
 
 fn serve(announcer: &mut Announcer, name: &str) {
@@ -125,41 +131,41 @@ fn nothing_is_decided_before_everything_was_seen() {
     ];
     for step in steps {
         step(&mut announcer);
-        assert_eq!(announcer.decide().changes, []);
+        assert_eq!(decide(&mut announcer).changes, []);
     }
     announcer.set_alive(Alive::Everyone);
-    assert_eq!(announcer.decide().changes, [announced(1, Interfaces::All)]);
+    assert_eq!(decide(&mut announcer).changes, [announced(1, Interfaces::All)]);
 }
 
 #[test]
 fn what_is_announced_is_told_once_and_what_is_not_any_more_is_withdrawn() {
     let mut announcer = announcer();
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!(effects.changes, [announced(1, Interfaces::All)]);
     assert_eq!(said(&effects), [ASSIGNED]);
 
     announcer.observe(Seen { resource_version: "2".into(), ..seen("a", &[1]) });
     serve(&mut announcer, "a");
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!((effects.changes.len(), effects.news.len(), effects.turned.len()), (0, 0, 0));
 
     announcer.observe(seen("a", &[2]));
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!(effects.changes, [Change::Withdraw { address: address(1) }, announced(2, Interfaces::All)]);
     assert_eq!(said(&effects), [ASSIGNED]);
 
     announcer.forget_slice(&slice_of("a").0);
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!(effects.changes, [Change::Withdraw { address: address(2) }]);
     assert_eq!(said(&effects), []);
     assert_eq!(effects.turned.len(), 1);
 
     serve(&mut announcer, "a");
-    assert_eq!(said(&announcer.decide()), [ASSIGNED], "it takes over again, and says so again");
+    assert_eq!(said(&decide(&mut announcer)), [ASSIGNED], "it takes over again, and says so again");
     announcer.forget(&key("a"));
-    assert_eq!(announcer.decide().changes, [Change::Withdraw { address: address(2) }]);
+    assert_eq!(decide(&mut announcer).changes, [Change::Withdraw { address: address(2) }]);
     announcer.forget_slice(&slice_of("a").0);
-    announcer.decide();
+    decide(&mut announcer);
     assert!(announcer.services.is_empty(), "nothing is kept of what is gone");
 }
 
@@ -168,19 +174,19 @@ fn an_address_that_is_shared_is_answered_for_as_long_as_one_needs_it() {
     let mut announcer = announcer();
     announcer.observe(seen("b", &[1]));
     serve(&mut announcer, "b");
-    assert_eq!(announcer.decide().changes, [announced(1, Interfaces::All)]);
+    assert_eq!(decide(&mut announcer).changes, [announced(1, Interfaces::All)]);
     announcer.forget(&key("a"));
-    assert_eq!(announcer.decide().changes, []);
+    assert_eq!(decide(&mut announcer).changes, []);
     announcer.forget(&key("b"));
-    assert_eq!(announcer.decide().changes, [Change::Withdraw { address: address(1) }]);
+    assert_eq!(decide(&mut announcer).changes, [Change::Withdraw { address: address(1) }]);
 }
 
 #[test]
 fn an_interface_that_is_not_there_is_said_and_the_rest_is_announced() {
     let mut announcer = announcer();
-    announcer.decide();
+    decide(&mut announcer);
     announcer.set_config(config("192.0.2.0/24", &[ME], &["eth7"]));
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!(effects.changes, [Change::Withdraw { address: address(1) }]);
     let text = r#"the interfaces specified by LB IP "192.0.2.1" doesn't exist in assigned node "node-a" with protocol "layer2""#;
     assert_eq!(said(&effects), [("announceFailed", text)]);
@@ -191,10 +197,10 @@ fn an_interface_that_is_not_there_is_said_and_the_rest_is_announced() {
     );
 
     announcer.set_interfaces(["eth0".to_owned(), "eth7".to_owned()].into());
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!(effects.changes, [announced(1, these(&["eth7"]))]);
     announcer.set_interfaces(["eth0".to_owned()].into());
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!(effects.changes, [Change::Withdraw { address: address(1) }]);
     assert_eq!(said(&effects), [("announceFailed", text)]);
 }
@@ -202,11 +208,11 @@ fn an_interface_that_is_not_there_is_said_and_the_rest_is_announced() {
 #[test]
 fn a_pool_that_is_in_use_holds_a_configuration_back() {
     let mut announcer = announcer();
-    announcer.decide();
+    decide(&mut announcer);
     let elsewhere = config("198.51.100.0/24", &[ME], &[]);
     assert_eq!(announcer.would_lose_its_pool(&elsewhere), Some(&key("a")));
     announcer.observe(seen("a", &[]));
-    announcer.decide();
+    decide(&mut announcer);
     assert_eq!(announcer.would_lose_its_pool(&elsewhere), None);
 }
 
@@ -236,9 +242,9 @@ fn announcer_and_other() -> (Announcer, IpAddr) {
         announcer.set_config(config("192.0.2.0/24", &[ME, "node-b"], &[]));
         announcer.observe(seen("a", &[last]));
         announcer.set_alive(alive(&[ME]));
-        assert_eq!(announcer.decide().changes.len(), 1);
+        assert_eq!(decide(&mut announcer).changes.len(), 1);
         announcer.set_alive(alive(&[ME, "node-b"]));
-        let effects = announcer.decide();
+        let effects = decide(&mut announcer);
         if !effects.changes.is_empty() {
             assert_eq!(effects.changes, [Change::Yield { address: address(last), within: YIELD_WITHIN }]);
             let prepared = effects.prepared.unwrap();
@@ -263,10 +269,10 @@ fn an_address_that_goes_to_another_node_is_answered_for_until_that_one_is_heard(
 fn a_node_that_was_away_lets_go_of_what_is_not_its_own_at_once() {
     let (mut announcer, address) = announcer_and_other();
     announcer.set_alive(alive(&[ME]));
-    announcer.decide();
+    decide(&mut announcer);
     announcer.was_away();
     announcer.set_alive(alive(&[ME, "node-b"]));
-    assert_eq!(announcer.decide().changes, [Change::Withdraw { address }]);
+    assert_eq!(decide(&mut announcer).changes, [Change::Withdraw { address }]);
     assert!(!announcer.is_yielding());
 }
 
@@ -276,14 +282,14 @@ fn what_was_taken_over_by_plan_is_not_announced_twice_and_given_up_if_it_was_wro
     announcer.yielded(address);
     announcer.took_over([(address, Interfaces::All)]);
     announcer.set_alive(alive(&[ME]));
-    let effects = announcer.decide();
+    let effects = decide(&mut announcer);
     assert_eq!((effects.changes, effects.turned.len()), (Vec::new(), 1));
     // It turns out that the other one is there after all.
     announcer.set_alive(alive(&[ME, "node-b"]));
-    assert_eq!(announcer.decide().changes, [Change::Yield { address, within: YIELD_WITHIN }]);
+    assert_eq!(decide(&mut announcer).changes, [Change::Yield { address, within: YIELD_WITHIN }]);
     announcer.yielded(address);
     announcer.took_over([(address, Interfaces::All)]);
-    assert_eq!(announcer.decide().changes, [], "who is alive is told next");
+    assert_eq!(decide(&mut announcer).changes, [], "who is alive is told next");
     announcer.set_alive(alive(&[ME, "node-b"]));
-    assert_eq!(announcer.decide().changes, [Change::Withdraw { address }]);
+    assert_eq!(decide(&mut announcer).changes, [Change::Withdraw { address }]);
 }

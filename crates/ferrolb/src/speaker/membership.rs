@@ -86,7 +86,8 @@ impl Session<'_> {
                     format!("the speaker at {address} says that it is on this node, as another one does");
                 self.say_of_node(&name, "duplicateSpeaker", message);
             }
-            News::Owners(_) | News::Isolated(_) => {}
+            News::Owners(owners) => self.announcer.set_owners(owners),
+            News::Isolated(_) => {}
         }
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use api::ingest;
+use api::placement::PlacementError;
+use api::{ingest, placement};
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use plan::placement::Wishes;
 use plan::selector::Labels;
 use plan::snapshot::{Node, Service, ServiceKey, ServiceType, Serving};
 
@@ -16,6 +18,15 @@ pub(super) struct Seen {
     pub(super) service: Service,
     pub(super) uid: Box<str>,
     pub(super) resource_version: Box<str>,
+    /// Of few.
+    pub(super) asked: Option<Box<Asked>>,
+}
+
+/// What a Service asks for by annotations, and what of them means nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub(super) wishes: Wishes,
+    pub(super) unread: Vec<PlacementError>,
 }
 
 /// One EndpointSlice.
@@ -52,6 +63,7 @@ pub(super) fn service(object: &v1::Service) -> Option<Seen> {
     service.ports = Vec::new();
     service.cluster_ips = Vec::new();
     service.cluster_ip = String::new();
+    let asked = asked(&service);
     service.annotations.retain(|key, _| plan::announce::READ_ANNOTATIONS.contains(&key.as_str()));
     if service.annotations.is_empty() {
         // One that became empty still has its room.
@@ -59,7 +71,17 @@ pub(super) fn service(object: &v1::Service) -> Option<Seen> {
     }
     let text = |text: &Option<String>| text.as_deref().unwrap_or_default().into();
     let metadata = &object.metadata;
-    Some(Seen { service, uid: text(&metadata.uid), resource_version: text(&metadata.resource_version) })
+    let (uid, resource_version) = (text(&metadata.uid), text(&metadata.resource_version));
+    Some(Seen { service, uid, resource_version, asked })
+}
+
+fn asked(service: &Service) -> Option<Box<Asked>> {
+    if service.annotations.is_empty() {
+        return None;
+    }
+    let (wishes, unread) = placement::of_service(&service.annotations);
+    let is_nothing = wishes.is_nothing() && unread.is_empty();
+    (!is_nothing).then(|| Box::new(Asked { wishes, unread }))
 }
 
 pub(super) fn slice(object: &discovery::EndpointSlice) -> Option<Slice> {
@@ -71,7 +93,10 @@ pub(super) fn slice(object: &discovery::EndpointSlice) -> Option<Slice> {
 /// A resource of the configuration without what the parser does not read.
 pub(super) fn lean<K: kube::Resource>(mut object: K) -> K {
     let metadata = object.meta_mut();
+    let mut annotations = metadata.annotations.take().unwrap_or_default();
+    annotations.retain(|key, _| placement::ANNOTATIONS.contains(&key.as_str()));
     *metadata = ObjectMeta {
+        annotations: (!annotations.is_empty()).then_some(annotations),
         name: metadata.name.take(),
         namespace: metadata.namespace.take(),
         labels: metadata.labels.take(),

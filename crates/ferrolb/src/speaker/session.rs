@@ -3,6 +3,8 @@
 
 #[path = "conflicts.rs"]
 mod conflicts;
+#[path = "failback.rs"]
+mod failback;
 #[path = "membership.rs"]
 mod membership;
 
@@ -42,6 +44,7 @@ use crate::members::{self, Membership};
 use crate::pace::{Outcome, Pace};
 use crate::watch::{Change, Only, follow};
 use conflicts::Conflicts;
+use failback::Failbacks;
 use membership::Turns;
 
 /// Writes of statuses on the way at once. Each needs a connection, and there are many speakers.
@@ -107,6 +110,7 @@ pub(super) struct Session<'a> {
     node_addresses: BTreeMap<String, Vec<IpAddr>>,
     membership: Membership,
     turns: Turns,
+    failbacks: Failbacks,
     /// Something is not answered for any more, as was decided before.
     has_yielded: bool,
     /// Watches, which end with the session.
@@ -154,6 +158,7 @@ impl<'a> Session<'a> {
             node_addresses: BTreeMap::new(),
             membership,
             turns: Turns::default(),
+            failbacks: Failbacks::default(),
             has_yielded: false,
             watches: JoinSet::new(),
         }
@@ -175,7 +180,8 @@ impl<'a> Session<'a> {
             let calm = self.conflicts.deadline();
             let pace = self.pace.deadline(self.statuses.has_ready());
             let at_once = self.tries_again.then(Instant::now);
-            let deadline = [pace, calm, at_once, self.turns.deadline()].into_iter().flatten().min();
+            let of_others = self.turns.deadline().into_iter().chain(self.failback_deadline());
+            let deadline = [pace, calm, at_once].into_iter().flatten().chain(of_others).min();
             tokio::select! {
                 change = told.recv() => match change {
                     Some(change) => self.take(change),
@@ -292,7 +298,8 @@ impl<'a> Session<'a> {
             Told::Namespace(change) => configuration.namespaces.take(change, Clone::clone),
             Told::Pool(change) => configuration.pools.take(change, |it| (it.spec.clone(), labels(it))),
             Told::L2Advertisement(change) => {
-                configuration.l2_advertisements.take(change, |it| it.spec.clone())
+                let read = |it: &L2Advertisement| (it.spec.clone(), it.metadata.annotations.clone());
+                configuration.l2_advertisements.take(change, read)
             }
             Told::BgpAdvertisement(change) => {
                 configuration.bgp_advertisements.take(change, |it| it.spec.clone())
@@ -347,14 +354,21 @@ impl<'a> Session<'a> {
         match change {
             Change::Is { value, is_listed, .. } => {
                 self.contradict(&value);
+                self.announcer.look_at_owner(&value.service);
                 if is_listed {
                     // Also if it is older than what is known: the history of a server may be set back.
                     self.statuses.forget(&value.key);
                 }
                 self.statuses.observe(value);
             }
-            Change::Gone(key) => self.statuses.forget(&key),
-            Change::Complete => self.statuses.has_all(),
+            Change::Gone(key) => {
+                self.statuses.forget(&key);
+                self.announcer.look_at_owners();
+            }
+            Change::Complete => {
+                self.statuses.has_all();
+                self.announcer.look_at_owners();
+            }
         }
     }
 
@@ -434,7 +448,9 @@ impl<'a> Session<'a> {
         } else if let Some(config) = self.held_back.take() {
             self.use_or_hold_back(config);
         }
-        let mut effects = self.announcer.decide();
+        self.settle_down(Instant::now());
+        let mut effects = self.announcer.decide(&|service| self.statuses.told(service));
+        self.see_to_owners(Instant::now());
         self.tell_of_failures(&effects.turned);
         for change in &mut effects.changes {
             if let WireChange::Announce { address, claim, .. } = change

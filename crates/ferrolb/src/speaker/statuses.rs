@@ -12,7 +12,7 @@ use plan::snapshot::ServiceKey;
 use protocol::l2::Interfaces;
 use sha2::{Digest, Sha256};
 
-use super::announcer::Doing;
+use super::announcer::{Doing, Told};
 use super::options::StatusLayout;
 use crate::watch::Key;
 
@@ -262,6 +262,18 @@ impl Statuses {
             true => self.left.insert(address),
             false => self.left.remove(&address),
         };
+    }
+
+    /// Who is said to announce a Service, by whoever said so last.
+    pub(super) fn told(&self, service: &ServiceKey) -> Told {
+        if !self.is_complete {
+            return Told::NotYet;
+        }
+        let named = self.of(service).filter(|object| !object.announcer().is_empty());
+        match named.max_by_key(|object| object.version) {
+            Some(object) => Told::Node(object.announcer().into()),
+            None => Told::Nobody,
+        }
     }
 
     /// What others say of Services.

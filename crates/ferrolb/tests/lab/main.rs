@@ -8,11 +8,13 @@
 mod announcing;
 mod assigning;
 mod bare_hosts;
+mod chaos;
 mod choosing;
 mod data_centre;
 mod defending;
 mod failing;
 mod fencing;
 mod leftovers;
+mod placing;
 mod services;
 mod site;

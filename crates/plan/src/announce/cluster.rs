@@ -60,6 +60,7 @@ struct Pools {
     pools: Vec<AdvertisedPool>,
     /// Each once, though it may be for many pools.
     advertisements: Vec<Arc<L2Advertisement>>,
+    has_wishes: bool,
 }
 
 /// A node, as far as it does not depend on the Service.
@@ -171,6 +172,11 @@ impl Cluster {
         self.participants.iter().map(|participant| &participant.name)
     }
 
+    /// Whether any advertisement asks for anything.
+    pub(super) fn has_wishes(&self) -> bool {
+        self.pools.has_wishes
+    }
+
     pub(super) fn participants(&self) -> &[Participant] {
         &self.participants
     }
@@ -209,7 +215,8 @@ impl Pools {
             }
             pools.push(AdvertisedPool { name: pool.name.as_str().into(), advertisements: of_pool });
         }
-        Pools { containment: Containment::new(config.pools.values()), pools, advertisements }
+        let has_wishes = advertisements.iter().any(|it| !it.wishes.is_nothing());
+        Pools { containment: Containment::new(config.pools.values()), pools, advertisements, has_wishes }
     }
 
     fn advertisements_for(&self, participants: &[Participant]) -> Arc<Vec<Advertisement>> {

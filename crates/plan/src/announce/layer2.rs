@@ -20,6 +20,8 @@ pub(super) struct Election<'a> {
     /// Its traffic stays on the node it comes to, so only nodes with an endpoint will do.
     local_traffic_only: bool,
     serving: &'a Serving,
+    /// Who comes first whatever the others score.
+    leaders: &'a [Name],
 }
 
 impl<'a> Election<'a> {
@@ -44,7 +46,13 @@ impl<'a> Election<'a> {
             return Err(Refusal::SharedAddressWithServiceSelector { advertisement });
         }
         let local_traffic_only = service.local_traffic_only;
-        Ok(Election { cluster, pool, advertisements, addresses, local_traffic_only, serving })
+        let leaders = cluster.leaders_of(addresses[0]);
+        Ok(Election { cluster, pool, advertisements, addresses, local_traffic_only, serving, leaders })
+    }
+
+    /// As if nobody came first.
+    pub(super) fn without_leaders(self) -> Election<'a> {
+        Election { leaders: &[], ..self }
     }
 
     pub(super) fn on_node(&self, node: &str) -> Announcement {
@@ -103,7 +111,7 @@ impl<'a> Election<'a> {
     fn candidates(&self) -> (Vec<usize>, Vec<Candidate<'_>>) {
         let all = 0..self.cluster.participants().len();
         let positions: Vec<usize> = all.filter(|&position| self.is_admitted(position)).collect();
-        let leaders = self.cluster.leaders_of(self.first_address());
+        let leaders = self.leaders;
         let candidate = |&position: &usize| {
             let node = self.name(position);
             let at = leaders.iter().position(|leader| leader == node);

@@ -20,6 +20,7 @@ use protocol::l2::Interfaces;
 pub use cluster::{Alive, Cluster, DRAIN_ANNOTATION, EXCLUDE_LABEL, Leaders, Options};
 pub use refusal::{Nearest, Refusal};
 
+use crate::placement::{Placement, Wishes};
 use crate::range::parse_address;
 use crate::snapshot::{Service, ServiceType, Serving};
 use layer2::Election;
@@ -102,6 +103,26 @@ pub fn first(
     let election = Election::of(cluster, service, serving, &addresses);
     let first = election.map(|election| election.first(few)).unwrap_or_default();
     (addresses, first)
+}
+
+/// Who would answer if nobody came first by the wish of anybody.
+pub fn natural_owner(cluster: &Cluster, service: &Service, serving: &Serving) -> Option<Name> {
+    let addresses = addresses(cluster, service).ok()?;
+    let election = Election::of(cluster, service, serving, &addresses).ok()?;
+    election.without_leaders().first(1).pop()
+}
+
+/// What is asked for the first address of a Service, by itself, which is `wishes`, and by the advertisements for it.
+/// Nothing if it has none, or nothing is asked for.
+pub fn placement(cluster: &Cluster, service: &Service, wishes: &Wishes) -> Option<(IpAddr, Placement)> {
+    if wishes.is_nothing() && !cluster.has_wishes() {
+        return None;
+    }
+    let addresses = addresses(cluster, service).ok()?;
+    let of_pool = cluster.advertisements_of(cluster.pool_around(&addresses)?);
+    let advertisements = of_pool.filter(|it| it.matches(&service.labels));
+    let placement = wishes.within(advertisements.map(|it| &it.config.wishes));
+    (!placement.is_nothing()).then_some((addresses[0], placement))
 }
 
 /// As [`on_node`] decides on each node.

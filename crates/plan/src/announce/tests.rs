@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use super::*;
 use crate::config::{AddressEntry, Config, L2Advertisement, Pool};
+use crate::placement::Wishes;
 use crate::selector::{Labels, Operator, Requirement, Selector};
 use crate::snapshot::{Ingress, IpFamilyPolicy, Node, ServiceKey};
 
@@ -42,6 +43,7 @@ fn advertisement(name: &str, nodes: &[&str]) -> L2Advertisement {
         interfaces: BTreeSet::new(),
         service_selectors: Vec::new(),
         preferred_nodes: BTreeMap::new(),
+        wishes: Wishes::default(),
     }
 }
 

@@ -84,7 +84,8 @@ fn next(state: BeatState, heard: BeatState) -> BeatState {
 
 impl Watched {
     pub(super) fn is_up_at(&self, now: Instant) -> bool {
-        self.state == BeatState::Up && !self.is_silent && now < self.deadline
+        // The deadline is put off when this node was asleep, and that is no sign of life.
+        self.state == BeatState::Up && !self.is_silent && now < self.last + self.detection.time()
     }
 
     pub(super) fn deadline(&self) -> Instant {

@@ -271,7 +271,7 @@ impl Members {
     }
 
     /// Nobody is heard.
-    fn is_cut_off(&mut self, now: Instant) {
+    pub(super) fn is_cut_off(&mut self, now: Instant) {
         self.inquiries.clear();
         self.set_isolated(true);
         if self.options.isolated == Isolated::Yield {
@@ -280,7 +280,7 @@ impl Members {
         let mut lost = Vec::new();
         for (name, member) in self.state.members.iter_mut().filter(|(_, member)| member.is_up()) {
             member.is_heard = false;
-            member.was_missed = true;
+            member.missed_at = Some(now);
             member.since = now;
             let silence = member.last_heard.map_or(Duration::ZERO, |heard| now.duration_since(heard));
             lost.push((name.clone(), silence));

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::alarm::Alarm;
 use super::beat::{Watched, Watcher};
 use super::inquiry::{Errand, Inquiry};
 use super::message::{Greeting, Message};
@@ -46,6 +47,7 @@ pub struct Members {
     pub(super) choose_at: Instant,
     pub(super) inquiries: BTreeMap<Name, Inquiry>,
     pub(super) errands: Vec<Errand>,
+    pub(super) alarm: Option<Alarm>,
     /// What was asked and is not answered yet, by its number.
     pub(super) pings: BTreeMap<u32, (Option<Name>, Instant)>,
     /// Who is asked whether it is there, since when, and how often.
@@ -65,6 +67,8 @@ pub struct Members {
     pub(super) forgive_at: Instant,
     pub(super) relearning: Option<Relearning>,
     pub(super) was_asleep: bool,
+    /// It is no candidate any more since others are, and may answer until it hears them.
+    pub(super) yields_until: Option<Instant>,
     /// Somebody with whom this node was just reunited, not told yet.
     pub(super) reunited: Option<Name>,
     /// With whom last, and when it is told again.
@@ -127,6 +131,7 @@ impl Members {
             choose_at: now,
             inquiries: BTreeMap::new(),
             errands: Vec::new(),
+            alarm: None,
             pings: BTreeMap::new(),
             probed: None,
             probe_at: now,
@@ -142,6 +147,7 @@ impl Members {
             forgive_at: now + TIMES.forgiveness,
             relearning: None,
             was_asleep: false,
+            yields_until: None,
             reunited: None,
             reunion: None,
             duplicate_until: now,
@@ -158,7 +164,8 @@ impl Members {
         let own = &self.state.own;
         let may = self.relearning.is_none()
             && (self.state.candidates().contains(&self.options.name)
-                || own.record.standing == Standing::Leaving);
+                || own.record.standing == Standing::Leaving
+                || own.record.standing == Standing::Damped && self.yields_until > Some(self.now));
         may.then(|| self.due.unwrap_or(self.now) + self.inquiry_time() * 4 / 5)
     }
 
@@ -171,12 +178,12 @@ impl Members {
                 Some(message) => self.take(start, from, message, now),
                 None => self.state.counters.dropped.malformed += 1,
             },
-            Err(refused) => self.count_refused(refused, from),
+            Err(refused) => self.count_refused(refused, from, now),
         }
         self.end(now);
     }
 
-    fn count_refused(&mut self, refused: Refused, from: SocketAddr) {
+    fn count_refused(&mut self, refused: Refused, from: SocketAddr, now: Instant) {
         let dropped = &mut self.state.counters.dropped;
         match refused {
             Refused::TooLong => dropped.too_long += 1,
@@ -185,10 +192,19 @@ impl Members {
             Refused::Replayed | Refused::Own => dropped.replayed += 1,
             Refused::ForeignKey => {
                 dropped.foreign_key += 1;
+                self.wait_for_key(from, now);
                 if self.foreign.len() < LIMITS.foreign && self.foreign.insert(from) {
                     self.tell(Event::ForeignKey { from });
                 }
             }
+        }
+    }
+
+    /// Where others should be somebody is, and has another key. This node must not take itself for the first.
+    fn wait_for_key(&mut self, from: SocketAddr, now: Instant) {
+        let is_peer = self.peers.as_ref().is_some_and(|peers| peers.contains(&from));
+        if is_peer && self.state.own.is_joining && self.state.members.is_empty() {
+            self.join_until = Some(now + TIMES.join);
         }
     }
 
@@ -230,6 +246,7 @@ impl Members {
     fn take_greeting(&mut self, start: [u8; 8], greeting: Greeting, now: Instant) {
         let Greeting { is_answer, was_missed, nonce, digest, notes, own, yours } = greeting;
         let name = own.name.clone();
+        let asked_at = self.pings.get(&nonce).map(|(_, at)| *at).filter(|_| is_answer);
         if is_answer && self.pings.remove(&nonce).is_none() {
             self.state.counters.dropped.unasked += 1;
             return;
@@ -266,10 +283,10 @@ impl Members {
         if is_answer {
             // Whatever was asked since then said so.
             if let Some(member) = self.state.members.get_mut(&name) {
-                member.was_missed = false;
+                member.missed_at = member.missed_at.filter(|missed| asked_at < Some(*missed));
             }
             self.is_joined_by(now);
-            self.relearned_from(&name, now);
+            self.relearned_from(&name);
         } else {
             self.pong(nonce, &own);
             if is_current && !self.seal.is_proven(start) && self.pings.len() < LIMITS.peers {
@@ -331,6 +348,7 @@ impl Members {
 
     pub(super) fn tell_down(&mut self, name: Name, verdict: Verdict) {
         self.inquiries.remove(&name);
+        self.raise_alarm(self.now);
         self.tell(Event::Down { name, verdict });
     }
 
@@ -368,6 +386,7 @@ impl Members {
         times.extend(self.watched.values().map(Watched::deadline));
         times.extend(self.watchers.values().map(Watcher::deadline));
         times.extend(self.inquiries.values().map(Inquiry::deadline));
+        times.extend(self.alarm.as_ref().map(|alarm| alarm.at));
         times.extend(self.errands.iter().map(|errand| errand.until.min(errand.again_at)));
         times.extend(self.again.iter().map(|(at, ..)| *at));
         let has_news = !self.spreading.is_empty() || self.has_notes_to_tell();
@@ -444,6 +463,7 @@ impl Machine for Members {
             self.look_for_lost(now);
             self.beat(now);
             self.see_to_inquiries(now);
+            self.look_around(now);
             self.probe(now);
         }
         self.say_again(now);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::machine::Members;
 use super::message::Message;
 use super::record::{Record, Standing};
-use super::{Event, Isolated, Name, TIMES};
+use super::{Event, Name, TIMES};
 
 /// After the first answer of a member, others have so long to answer as well before this node joins.
 const JOIN_AFTER_FIRST: Duration = Duration::from_millis(150);
@@ -26,6 +26,7 @@ const RIVAL_BELIEVED_FOR: Duration = Duration::from_secs(3);
 pub(super) struct Relearning {
     missing: BTreeSet<Name>,
     answers: usize,
+    since: Instant,
     pub(super) until: Instant,
     is_second: bool,
 }
@@ -240,24 +241,24 @@ impl Members {
         asked.extend(self.some_up(ASKED_AT_RANDOM, |_, _| true));
         asked.retain(|name| self.state.members.get(name).is_some_and(super::Member::is_up));
         if asked.is_empty() {
-            self.was_asleep = false;
-            return;
+            return self.end_relearning();
         }
         for name in &asked {
             self.ping(name, now);
         }
         let time = (self.options.detection.time() * 2 / 3).clamp(Duration::from_millis(40), TIMES.inquiry);
-        self.relearning = Some(Relearning { missing: asked, answers: 0, until: now + time, is_second });
+        self.relearning =
+            Some(Relearning { missing: asked, answers: 0, since: now, until: now + time, is_second });
     }
 
     /// A member has told what it knows of this node, and if that was bad news it is dealt with already.
-    pub(super) fn relearned_from(&mut self, name: &Name, now: Instant) {
+    pub(super) fn relearned_from(&mut self, name: &Name) {
         let Some(relearning) = &mut self.relearning else { return };
         if relearning.missing.remove(name) {
             relearning.answers += 1;
         }
         if relearning.missing.is_empty() {
-            self.end_relearning(now);
+            self.end_relearning();
         }
     }
 
@@ -270,13 +271,14 @@ impl Members {
         if relearning.answers == 0 && !relearning.is_second {
             return self.relearn(true, now);
         }
-        if relearning.answers == 0 && self.options.isolated == Isolated::Yield {
-            self.set_isolated(true);
+        let is_alone = relearning.answers == 0 && self.heard_anybody < relearning.since;
+        self.end_relearning();
+        if is_alone {
+            self.is_cut_off(now);
         }
-        self.end_relearning(now);
     }
 
-    fn end_relearning(&mut self, _now: Instant) {
+    fn end_relearning(&mut self) {
         self.relearning = None;
         self.was_asleep = false;
     }

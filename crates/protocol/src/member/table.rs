@@ -14,6 +14,10 @@ use crate::random::mix;
 const SPREAD_TO: usize = 3;
 /// so often.
 pub(super) const SPREAD_EVERY: Duration = Duration::from_millis(100);
+/// Who fails often, and is not needed any more, answers so long until those are heard that are better.
+const YIELDS_FOR: Duration = Duration::from_secs(1);
+/// More do not fit into two datagrams.
+const SPREAD_AT_ONCE: usize = 80;
 /// What concerns everybody at once is said twice, because datagrams get lost.
 const SAY_AGAIN_AFTER: Duration = Duration::from_millis(20);
 /// Whose table differs is asked for it no more often.
@@ -62,8 +66,8 @@ pub struct Member {
     pub last_heard: Option<Instant>,
     /// When its standing last changed, as seen from here.
     pub since: Instant,
-    /// This node took it for dead while it was itself cut off, and does not know yet that it has been told so.
-    pub(super) was_missed: bool,
+    /// When this node took it for dead because it was itself cut off, as long as the other may not have been told so.
+    pub(super) missed_at: Option<Instant>,
     /// How it is watched over, if it is from here.
     pub watching: Option<Watching>,
 }
@@ -161,6 +165,9 @@ impl Members {
         let alive_changed = set(&mut self.state.alive, is_alive);
         let damped_changed = set(&mut self.state.damped, is_damped);
         self.candidates_changed |= alive_changed || damped_changed && !had_alive;
+        if !had_alive && is_alive && self.state.own.record.standing == Standing::Damped {
+            self.yields_until = Some(self.now + YIELDS_FOR);
+        }
     }
 
     pub(super) fn set_isolated(&mut self, is_isolated: bool) {
@@ -184,7 +191,7 @@ impl Members {
         if member.is_up() && are_rivals(known, &record) {
             let is_before = record.generation < known.generation;
             // Of one that nobody here has ever heard a recording may have told.
-            let is_sure = member.last_heard.is_some();
+            let is_sure = member.last_heard.is_some() && !self.state.own.is_isolated;
             if !is_before && is_sure {
                 self.tell_duplicate(record.name.clone(), record.address);
                 // It may have moved without a word.
@@ -215,14 +222,9 @@ impl Members {
             return;
         }
         let name = record.name.clone();
-        let member = Member {
-            record,
-            is_heard: true,
-            last_heard: None,
-            since: now,
-            was_missed: false,
-            watching: None,
-        };
+        let member =
+            Member { record, is_heard: true, last_heard: None, since: now, missed_at: None, watching: None };
+        self.meet(&member.record);
         self.state.members.insert(name.clone(), member);
         self.count_member(&name);
         self.spread(&name);
@@ -242,6 +244,10 @@ impl Members {
             let failures = before.failures.saturating_add(u8::from(before.standing.is_up()));
             record.failures = record.failures.max(failures);
         }
+        if is_new_start {
+            self.meet(&record);
+        }
+        let Some(member) = self.state.members.get_mut(&name) else { return };
         member.record = record;
         if is_new_start {
             member.last_heard = None;
@@ -272,6 +278,15 @@ impl Members {
         }
     }
 
+    /// One that is a candidate before anything was known of it was somewhere else, among others or alone, and may have
+    /// answered for what is answered for here.
+    fn meet(&mut self, record: &Record) {
+        let own = &self.state.own.record;
+        if record.standing == Standing::Alive && own.standing == Standing::Alive {
+            self.reunited = Some(record.name.clone());
+        }
+    }
+
     /// A sign of life that cannot be a recording.
     pub(super) fn heard(&mut self, name: &Name, now: Instant) {
         let Some(member) = self.state.members.get_mut(name) else { return };
@@ -284,13 +299,15 @@ impl Members {
         }
         if self.state.own.is_isolated {
             self.set_isolated(false);
+            self.reunited = Some(name.clone());
+            self.ping(name, now);
             self.hear_all_again(now);
         }
         self.is_alive_after_all(name, now);
     }
 
     /// Whether there is no doubt that it runs.
-    fn hears(&self, name: &Name, now: Instant) -> bool {
+    pub(super) fn hears(&self, name: &Name, now: Instant) -> bool {
         self.watched.get(name).is_some_and(|watched| watched.is_up_at(now))
     }
 
@@ -315,7 +332,8 @@ impl Members {
         if self.spreading.is_empty() {
             return;
         }
-        let records = self.spreading.iter().filter_map(|(name, _)| self.record_of(name));
+        let next = self.spreading.iter().take(SPREAD_AT_ONCE);
+        let records = next.filter_map(|(name, _)| self.record_of(name));
         let messages =
             Message::in_portions(records.collect::<Vec<_>>()).into_iter().take(2).collect::<Vec<_>>();
         for name in self.some_up(SPREAD_TO, |_, _| true) {
@@ -387,7 +405,7 @@ impl Members {
         let Some(member) = self.state.members.get(name) else { return };
         let accusation = self.inquiries.get(name).and_then(|inquiry| inquiry.accusation.clone());
         let yours = Some(accusation.unwrap_or_else(|| member.record.clone()));
-        let was_missed = member.was_missed;
+        let was_missed = member.missed_at.is_some();
         let greeting = Greeting { was_missed, ..self.greeting(Some(name.clone()), yours, now) };
         self.send(name, &Message::Ping(greeting));
     }
@@ -410,7 +428,7 @@ impl Members {
 
     pub(super) fn pong(&mut self, nonce: u32, to: &Record) {
         let member = self.state.members.get(&to.name);
-        let was_missed = member.is_some_and(|member| member.was_missed);
+        let was_missed = member.is_some_and(|member| member.missed_at.is_some());
         let yours = if to.name == self.options.name {
             Some(self.state.own.record.clone())
         } else {
@@ -496,6 +514,7 @@ impl Members {
             self.count_member(&name);
             self.ping(&name, now);
         }
+        self.raise_alarm(now);
     }
 
     pub(super) fn forget_gone(&mut self, now: Instant) {

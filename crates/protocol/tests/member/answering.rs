@@ -30,21 +30,21 @@ impl World {
         }
         speaker.reconsider_at = NEVER;
         let Some(members) = &speaker.members else { return };
-        let view = members.state().candidates().clone();
+        let view = match self.election.view(members.state().candidates()) {
+            Ok(view) => view,
+            Err(name) => {
+                let text = format!("{who} takes {name:?} for a candidate, which nobody is");
+                return self.violated(Invariant::Stability, text);
+            }
+        };
         if view == speaker.view {
             return;
-        }
-        if let Some(name) = view.iter().find(|name| !self.election.knows(name)) {
-            return self.violated(
-                Invariant::Stability,
-                format_args!("{who} takes {name:?} for a candidate, which nobody is"),
-            );
         }
         let before = std::mem::replace(&mut speaker.view, view.clone());
         self.check_removals(who, &before, &view);
         let owners = self.election.owners(&view);
         let previous = self.speakers[who].owners.replace(Rc::clone(&owners));
-        let own = Some(self.election.number(&self.speakers[who].name));
+        let own = Some(self.speakers[who].number);
         let gained: Vec<usize> = (0..owners.len()).filter(|address| owners[*address] == own).collect();
         let (mut taken, mut has_lost) = (Vec::new(), false);
         for address in gained {
@@ -65,13 +65,13 @@ impl World {
         if has_lost {
             self.at(self.now + YIELD, Happening::YieldEnds { who });
         }
-        if view.difference(&before).next().is_some() {
+        if view.without(&before).next().is_some() {
             self.settle(YIELD + Duration::from_millis(100));
         }
         self.figures.moves += taken.len();
         self.check_gates(who, &taken);
         self.announce(who, taken);
-        let heirs = self.election.heirs(&self.speakers[who].name, &view, HEIRS);
+        let heirs = self.election.heirs(self.speakers[who].number, &owners, &view, HEIRS);
         self.input(who, Input::Heirs(heirs));
     }
 

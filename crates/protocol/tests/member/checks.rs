@@ -7,7 +7,8 @@ use std::time::Duration;
 use protocol::Machine;
 use protocol::member::{Isolated, Name, Standing, TIMES};
 
-use super::clock::Time;
+use super::clock::{NEVER, Time};
+use super::ownership::View;
 use super::speaker::{Claim, Speaker};
 use super::world::{Happening, World};
 
@@ -159,7 +160,9 @@ impl World {
         }
         for (who, speaker) in self.speakers.iter().enumerate() {
             let Some(group) = groups[who] else { continue };
-            let is_alone = groups.iter().filter(|other| **other == Some(group)).count() == 1;
+            let is_there =
+                |other: &usize| groups[*other] == Some(group) && self.speakers[*other].is_awake(self.now);
+            let is_alone = (0..groups.len()).filter(is_there).nth(1).is_none();
             let may_be_silent = is_alone && self.setup.isolated == Isolated::Yield;
             let is_double = who >= self.setup.nodes;
             if speaker.is_awake(self.now)
@@ -188,38 +191,41 @@ impl World {
 
     fn check_views(&mut self) {
         let groups = self.groups();
-        let mut known: Vec<Option<(usize, BTreeSet<Name>)>> = vec![None; groups.len()];
+        let mut known: Vec<Option<(usize, &View)>> = vec![None; groups.len()];
         for who in 0..self.setup.nodes {
             let (Some(group), speaker) = (groups[who], &self.speakers[who]) else { continue };
             let Some(members) = speaker.members.as_ref().filter(|_| speaker.is_awake(self.now)) else {
                 continue;
             };
-            if members.state().own.is_isolated && members.state().own.yields {
+            // Nobody is watched over by one that leaves.
+            if speaker.is_leaving || members.state().own.is_isolated && members.state().own.yields {
                 continue;
             }
-            let view = members.state().candidates().clone();
-            if view != speaker.view {
-                return self.violated(
-                    Invariant::Convergence,
-                    format_args!("{who} was not told that the candidates are {view:?}"),
-                );
+            let candidates = members.state().candidates();
+            let view = &speaker.view;
+            if speaker.reconsider_at == NEVER && self.election.view(candidates).ok().as_ref() != Some(view) {
+                let text = format!("{who} was not told that the candidates are {candidates:?}");
+                return self.violated(Invariant::Convergence, text);
             }
             let standing = members.state().own.record.standing;
             let could = speaker.is_ready && !speaker.is_leaving;
-            if could && !view.contains(&speaker.name) && standing != Standing::Damped {
+            if could && !view.has(speaker.number) && standing != Standing::Damped {
                 return self.violated(
                     Invariant::Convergence,
                     format_args!("{who} is ready, and {standing:?}, not a candidate"),
                 );
             }
-            if let Some(wrong) = view.iter().find(|name| !self.is_possible(name, group, &groups)) {
-                return self
-                    .violated(Invariant::Convergence, format_args!("{who} takes {wrong} for a candidate"));
+            let wrong = view.numbers().find(|number| !self.is_possible(*number, group, &groups));
+            if let Some(wrong) = wrong {
+                return self.violated(
+                    Invariant::Convergence,
+                    format_args!("{who} takes node {wrong} for a candidate"),
+                );
             }
             match &known[group] {
                 None => known[group] = Some((who, view)),
                 Some((other, theirs)) if *theirs != view => {
-                    let differ: Vec<Name> = theirs.symmetric_difference(&view).cloned().collect();
+                    let differ: Vec<u16> = theirs.without(view).chain(view.without(theirs)).collect();
                     let text = format!("{who} and {other} do not agree about {differ:?}");
                     return self.violated(Invariant::Convergence, text);
                 }
@@ -228,8 +234,8 @@ impl World {
         }
     }
 
-    fn is_possible(&self, name: &Name, group: usize, groups: &[Option<usize>]) -> bool {
-        let who = usize::from(self.election.number(name));
+    fn is_possible(&self, number: u16, group: usize, groups: &[Option<usize>]) -> bool {
+        let who = usize::from(number);
         let speaker = &self.speakers[who];
         let is_there = speaker.is_awake(self.now) || !speaker.is_excusable;
         groups[who] == Some(group) && is_there && speaker.is_ready && !speaker.is_leaving
@@ -263,7 +269,7 @@ impl World {
 
     /// `who` says that a node is down.
     pub(crate) fn check_accusation(&mut self, who: usize, name: &Name) {
-        if !self.is_excused(who, name) {
+        if !self.election.number(name).is_some_and(|number| self.is_excused(who, number)) {
             self.violated(
                 Invariant::Stability,
                 format_args!("{who} says without a cause that {name} is down"),
@@ -271,27 +277,26 @@ impl World {
         }
     }
 
-    pub(crate) fn check_removals(&mut self, who: usize, before: &BTreeSet<Name>, after: &BTreeSet<Name>) {
+    pub(crate) fn check_removals(&mut self, who: usize, before: &View, after: &View) {
         let speaker = &self.speakers[who];
         let own = speaker.members.as_ref().map(|members| &members.state().own);
         // Nobody answers, and so it takes itself for cut off. That the others are gone it cannot know.
         let is_alone = own.is_some_and(|own| own.is_isolated && own.yields);
-        let is_excused = |name: &Name| {
-            self.is_excused(who, name)
+        let is_excused = |number: u16| {
+            self.is_excused(who, number)
                 || is_alone && (0..self.setup.nodes).any(|other| other != who && self.has_cause(other))
         };
-        let removed = before.difference(after).find(|name| !is_excused(name)).cloned();
-        if let Some(name) = removed {
+        let removed = before.without(after).find(|number| !is_excused(*number));
+        if let Some(number) = removed {
             self.violated(
                 Invariant::Stability,
-                format_args!("{who} takes {name} for no candidate any more, without a cause"),
+                format_args!("{who} takes node {number} for no candidate any more, without a cause"),
             );
         }
     }
 
-    fn is_excused(&self, who: usize, name: &Name) -> bool {
-        let named = usize::from(self.election.number(name));
-        !self.network.is_whole() || self.has_cause(who) || self.has_cause(named)
+    fn is_excused(&self, who: usize, number: u16) -> bool {
+        !self.network.is_whole() || self.has_cause(who) || self.has_cause(usize::from(number))
     }
 
     /// Whether whatever others think of it may have a reason.
@@ -308,7 +313,8 @@ impl World {
         for address in taken {
             let asleep = self.claimants[*address].iter().copied().find(|other| {
                 let speaker = &self.speakers[*other];
-                !self.speakers[who].view.contains(&speaker.name)
+                !self.speakers[who].view.has(speaker.number)
+                    && !speaker.is_leaving
                     && speaker.slept.is_none()
                     && !speaker.is_awake(self.now)
                     && speaker.gate > self.now

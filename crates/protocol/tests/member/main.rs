@@ -34,7 +34,7 @@ use running::{Seeds, figures, run, run_all};
 
 #[test]
 fn anything_may_happen_and_one_node_answers_in_the_end() {
-    run_all("anything", Seeds::small(1500), |seed| plans::anything(seed, running::nodes()));
+    run_all("anything", Seeds::small(240), |seed| plans::anything(seed, running::nodes()));
 }
 
 #[test]
@@ -88,11 +88,13 @@ fn a_second_of_a_name_and_one_with_another_key_move_nothing() {
 }
 
 #[test]
+#[ignore = "takes minutes"]
 fn a_hundred_nodes() {
     run_all("a_hundred", Seeds::few(2), |seed| plans::many(seed, running::nodes().unwrap_or(100), 1000));
 }
 
 #[test]
+#[ignore = "takes minutes"]
 fn a_thousand_nodes() {
     run_all("a_thousand", Seeds::few(1), |seed| plans::many(seed, running::nodes().unwrap_or(1000), 10_000));
 }

@@ -134,6 +134,10 @@ impl Network {
         self.hears(one, other) && self.hears(other, one)
     }
 
+    pub(crate) fn is_cut(&self, from: usize, to: usize) -> bool {
+        self.cuts.contains(&(from, to))
+    }
+
     /// Whether some within one side do not hear each other.
     pub(crate) fn has_cuts(&self) -> bool {
         !self.cuts.is_empty()

@@ -15,81 +15,92 @@ pub(crate) type Owners = Rc<Vec<Option<u16>>>;
 const AT_HAND: usize = 12;
 const VIEWS_REMEMBERED: usize = 64;
 
+/// Who is a candidate, by the numbers of their names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(crate) struct View(Vec<u64>);
+
+impl View {
+    pub(crate) fn has(&self, number: u16) -> bool {
+        self.0.get(usize::from(number) / 64).is_some_and(|bits| bits >> (number % 64) & 1 == 1)
+    }
+
+    fn with(mut self, number: u16, is_in: bool) -> View {
+        let (place, bit) = (usize::from(number) / 64, 1 << (number % 64));
+        if self.0.len() <= place {
+            self.0.resize(place + 1, 0);
+        }
+        self.0[place] = if is_in { self.0[place] | bit } else { self.0[place] & !bit };
+        self
+    }
+
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = u16> {
+        (0..u16::try_from(self.0.len() * 64).expect("few nodes")).filter(|number| self.has(*number))
+    }
+
+    pub(crate) fn without(&self, other: &View) -> impl Iterator<Item = u16> {
+        self.numbers().filter(|number| !other.has(*number))
+    }
+}
+
 /// Rendezvous hashing: every name has a place in the order of every address, whoever else there is.
 #[derive(Debug)]
 pub(crate) struct Election {
     names: Vec<Name>,
-    numbers: HashMap<Name, u16>,
     first: Vec<Vec<u16>>,
-    remembered: HashMap<Vec<u64>, Owners>,
+    remembered: HashMap<View, Owners>,
 }
 
 impl Election {
     pub(crate) fn new(names: &[Name], addresses: usize) -> Election {
-        let numbers = names.iter().zip(0..).map(|(name, number)| (name.clone(), number)).collect();
         let first = (0..addresses).map(|address| first_of(address, names.len())).collect();
-        Election { names: names.to_vec(), numbers, first, remembered: HashMap::new() }
+        Election { names: names.to_vec(), first, remembered: HashMap::new() }
     }
 
-    pub(crate) fn name(&self, number: u16) -> &Name {
-        &self.names[usize::from(number)]
+    /// `None` for a name that nobody has.
+    pub(crate) fn number(&self, name: &Name) -> Option<u16> {
+        let number: u16 = name.strip_prefix("node-")?.parse().ok()?;
+        (self.names.get(usize::from(number))? == name).then_some(number)
     }
 
-    pub(crate) fn number(&self, name: &Name) -> u16 {
-        self.numbers[name]
+    /// Or the name that nobody has.
+    pub(crate) fn view(&self, candidates: &BTreeSet<Name>) -> Result<View, Name> {
+        let empty = View(vec![0; self.names.len().div_ceil(64)]);
+        candidates.iter().try_fold(empty, |view, name| match self.number(name) {
+            Some(number) => Ok(view.with(number, true)),
+            None => Err(name.clone()),
+        })
     }
 
-    pub(crate) fn knows(&self, name: &Name) -> bool {
-        self.numbers.contains_key(name)
-    }
-
-    pub(crate) fn owners(&mut self, candidates: &BTreeSet<Name>) -> Owners {
-        let mut bits = vec![0_u64; self.names.len().div_ceil(64)];
-        for name in candidates {
-            let number = usize::from(self.numbers[name]);
-            bits[number / 64] |= 1 << (number % 64);
-        }
-        if let Some(owners) = self.remembered.get(&bits) {
+    pub(crate) fn owners(&mut self, view: &View) -> Owners {
+        if let Some(owners) = self.remembered.get(view) {
             return Rc::clone(owners);
         }
-        let owners =
-            Rc::new((0..self.first.len()).map(|address| self.order(address, &bits).next()).collect());
+        let owners: Owners =
+            Rc::new((0..self.first.len()).map(|address| self.owner(address, view)).collect());
         if self.remembered.len() >= VIEWS_REMEMBERED {
             self.remembered.clear();
         }
-        self.remembered.insert(bits, Rc::clone(&owners));
+        self.remembered.insert(view.clone(), Rc::clone(&owners));
         owners
     }
 
     /// Who would take over most of what `own` has, the heir of most first.
-    pub(crate) fn heirs(&mut self, own: &Name, candidates: &BTreeSet<Name>, number: usize) -> Vec<Name> {
-        let mut others = candidates.clone();
-        others.remove(own);
-        if others.is_empty() {
-            return Vec::new();
-        }
-        let owned = self.owners(candidates);
-        let inherited = self.owners(&others);
-        let own = self.numbers[own];
+    pub(crate) fn heirs(&self, own: u16, owners: &Owners, view: &View, number: usize) -> Vec<Name> {
+        let others = view.clone().with(own, false);
         let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
-        for (owner, heir) in owned.iter().zip(inherited.iter()) {
-            if *owner == Some(own) {
-                *counts.entry(heir.expect("there are others")).or_default() += 1;
+        for address in (0..owners.len()).filter(|address| owners[*address] == Some(own)) {
+            if let Some(heir) = self.owner(address, &others) {
+                *counts.entry(heir).or_default() += 1;
             }
         }
         let mut heirs: Vec<(u16, usize)> = counts.into_iter().collect();
         heirs.sort_by_key(|(heir, count)| (Reverse(*count), *heir));
-        heirs.into_iter().take(number).map(|(heir, _)| self.name(heir).clone()).collect()
+        heirs.into_iter().take(number).map(|(heir, _)| self.names[usize::from(heir)].clone()).collect()
     }
 
-    fn order<'a>(&'a self, address: usize, candidates: &'a [u64]) -> impl Iterator<Item = u16> + 'a {
-        let is_candidate = |number: &u16| candidates[usize::from(*number) / 64] & (1 << (number % 64)) != 0;
-        let at_hand = self.first[address].iter().copied().filter(is_candidate);
-        let rest = move || {
-            let all = (0..u16::try_from(self.names.len()).expect("few nodes")).filter(is_candidate);
-            all.min_by_key(|number| place(address, *number))
-        };
-        at_hand.chain(std::iter::once_with(rest).flatten())
+    fn owner(&self, address: usize, view: &View) -> Option<u16> {
+        let at_hand = self.first[address].iter().copied().find(|number| view.has(*number));
+        at_hand.or_else(|| view.numbers().min_by_key(|number| place(address, *number)))
     }
 }
 

@@ -74,7 +74,7 @@ impl World {
             Fault::Leave(who) if !self.speakers[*who].is_leaving => self.leave(*who, true),
             Fault::Drain(who, true) if !self.speakers[*who].is_leaving => self.leave(*who, false),
             Fault::Drain(who, false) if self.speakers[*who].is_leaving && !self.speakers[*who].ends => {
-                self.stay(*who)
+                self.stay(*who);
             }
             Fault::Leave(_) | Fault::Drain(..) => {}
             Fault::Ready(who, is_ready) => self.become_ready(*who, *is_ready),
@@ -82,6 +82,7 @@ impl World {
                 for who in (0..sides.len()).filter(|who| sides[*who] != 0) {
                     self.lost(who);
                 }
+                self.forget_clients();
                 self.network.partition(sides);
                 self.connections_changed();
             }
@@ -91,6 +92,7 @@ impl World {
             }
             Fault::Break(from, to) => self.network.break_link(*from, *to),
             Fault::Heal => {
+                self.forget_clients();
                 self.network.heal();
                 self.connections_changed();
             }
@@ -188,6 +190,8 @@ impl World {
 
     pub(crate) fn woken(&mut self, who: usize) {
         self.has_changed = true;
+        // What it was not awake to see it finds out later.
+        self.settle(self.failure_bound());
         if std::mem::take(&mut self.speakers[who].is_excusable) {
             let bound = self.heal_bound();
             self.speakers[who].excuse(self.now + bound);
@@ -227,6 +231,16 @@ impl World {
         }
     }
 
+    /// Where no speaker runs nobody notices that others can be heard again, and what clients know there is old.
+    fn forget_clients(&mut self) {
+        for who in 0..self.speakers.len() {
+            let is_deaf = (0..self.speakers.len()).any(|from| self.network.is_cut(from, who));
+            if is_deaf || !self.speakers[who].is_awake(self.now) {
+                self.caches[who].fill(u16::MAX);
+            }
+        }
+    }
+
     fn connections_changed(&mut self) {
         self.reconnected_at = self.now;
         self.groups = None;
@@ -243,7 +257,7 @@ impl World {
         for (who, speaker) in self.speakers.iter().enumerate().take(20) {
             if let Some(members) = &speaker.members {
                 let state = members.state();
-                let candidates: Vec<&str> = speaker.view.iter().map(|name| &name[5..]).collect();
+                let candidates: Vec<u16> = speaker.view.numbers().collect();
                 let standing = state.own.record.standing;
                 text += &format!(
                     "  {who} is {standing:?}, asleep until {:?}, takes {candidates:?} for candidates\n",

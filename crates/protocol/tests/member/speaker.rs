@@ -9,7 +9,7 @@ use std::time::Duration;
 use protocol::member::{Members, Name};
 
 use super::clock::{Clock, NEVER, Time};
-use super::ownership::Owners;
+use super::ownership::{Owners, View};
 
 /// What a socket holds for a speaker that does not read.
 pub(crate) const QUEUE: usize = 512;
@@ -26,6 +26,8 @@ pub(crate) enum Claim {
 
 pub(crate) struct Speaker {
     pub(crate) name: Name,
+    /// Of its name.
+    pub(crate) number: u16,
     pub(crate) address: SocketAddr,
     /// Counts starts: what was meant for an earlier one comes to nothing.
     pub(crate) life: u32,
@@ -53,7 +55,7 @@ pub(crate) struct Speaker {
     pub(crate) gate: Time,
     pub(crate) gate_watched: bool,
     pub(crate) reconsider_at: Time,
-    pub(crate) view: BTreeSet<Name>,
+    pub(crate) view: View,
     pub(crate) owners: Option<Owners>,
     pub(crate) claims: Vec<Claim>,
     /// When another was heard to announce what this one has.
@@ -79,10 +81,11 @@ pub(crate) struct Traffic {
 }
 
 impl Speaker {
-    pub(crate) fn new(name: Name, number: usize, clock: Clock, addresses: usize) -> Speaker {
+    pub(crate) fn new(place: usize, number: usize, clock: Clock, addresses: usize) -> Speaker {
         Speaker {
-            name,
-            address: address_of(number),
+            name: name_of(number),
+            number: u16::try_from(number).expect("few nodes"),
+            address: address_of(place),
             life: 0,
             generation: 0,
             members: None,
@@ -100,7 +103,7 @@ impl Speaker {
             gate: Time::ZERO,
             gate_watched: false,
             reconsider_at: NEVER,
-            view: BTreeSet::new(),
+            view: View::default(),
             owners: None,
             claims: vec![Claim::None; addresses],
             heard: HashMap::new(),
@@ -147,7 +150,7 @@ impl Speaker {
         self.slept = None;
         self.gate = Time::ZERO;
         self.reconsider_at = NEVER;
-        self.view.clear();
+        self.view = View::default();
         self.owners = None;
         self.claims.fill(Claim::None);
         self.heard.clear();

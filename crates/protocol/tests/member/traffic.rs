@@ -14,6 +14,7 @@ const KILOBITS: f64 = 100.0;
 const BUSY: f64 = 0.01;
 
 #[test]
+#[ignore = "takes minutes"]
 fn five_hundred_nodes_cost_little() {
     let mut setup = plans::setup(1, nodes().unwrap_or(500), 1000);
     setup.is_timed = true;

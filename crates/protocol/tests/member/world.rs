@@ -116,8 +116,8 @@ impl World {
         for number in 0..all {
             let clock = Clock::new(base + random.millis(0, 5_000_000), drift(setup.drift, &mut random));
             let is_double = (setup.nodes..setup.nodes + setup.doubles).contains(&number);
-            let name = name_of(if is_double { number - setup.nodes } else { number });
-            let mut speaker = Speaker::new(name, number, clock, setup.addresses);
+            let of_name = if is_double { number - setup.nodes } else { number };
+            let mut speaker = Speaker::new(number, of_name, clock, setup.addresses);
             speaker.key = if number >= setup.nodes + setup.doubles { 1000 } else { 0 };
             speakers.push(speaker);
         }
@@ -180,7 +180,7 @@ impl World {
             Happening::Turn { who } if self.speakers[who].turn_at == self.now => self.turn(who),
             Happening::Turn { .. } => {}
             Happening::Reconsider { who } if self.speakers[who].reconsider_at == self.now => {
-                self.reconsider(who)
+                self.reconsider(who);
             }
             Happening::Reconsider { .. } => {}
             Happening::Round { who, life, addresses, left } if self.speakers[who].life == life => {
@@ -227,6 +227,9 @@ impl World {
             ),
         );
         self.input(who, Input::Peers(reach));
+        if self.speakers[who].life > 0 {
+            self.look_up_peers();
+        }
         let life = self.speakers[who].life;
         let ready = self.now + self.random.millis(0, 1500);
         self.at(ready, Happening::Ready { who, life });
@@ -259,6 +262,14 @@ impl World {
         self.reach.remove(&self.speakers[who].address);
         self.speakers[who].stop();
         self.groups = None;
+    }
+
+    /// Everybody is told where the others are now.
+    fn look_up_peers(&mut self) {
+        for who in 0..self.speakers.len() {
+            let reach = self.peers_of(who);
+            self.input(who, Input::Peers(reach));
+        }
     }
 
     fn peers_of(&mut self, who: usize) -> BTreeSet<SocketAddr> {
@@ -353,7 +364,9 @@ impl World {
         match event {
             Event::Candidates => {
                 self.history.count(1);
-                let at = self.now + self.random.between(Duration::from_micros(200), Duration::from_millis(3));
+                // Where there are many, some changes are looked at together.
+                let latest = Duration::from_millis(if self.history.is_brief() { 15 } else { 3 });
+                let at = self.now + self.random.between(Duration::from_micros(200), latest);
                 let speaker = &mut self.speakers[who];
                 if speaker.reconsider_at == NEVER {
                     speaker.reconsider_at = at;
@@ -367,7 +380,7 @@ impl World {
         }
         match event {
             Event::Down { .. } | Event::Isolated(_) => {
-                self.history.tell(self.now, format_args!("{who} says {event:?}"))
+                self.history.tell(self.now, format_args!("{who} says {event:?}"));
             }
             _ => self.history.detail(self.now, format_args!("{who} says {event:?}")),
         }

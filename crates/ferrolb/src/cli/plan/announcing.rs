@@ -5,8 +5,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::parse::{Objects, Role, View, parse};
+use api::placement;
 use plan::Config;
-use plan::announce::{Alive, Cluster, Everywhere, Name, Options, Refusal, everywhere};
+use plan::announce::{Alive, Cluster, Everywhere, Leaders, Name, Options, Refusal, everywhere};
+use plan::placement::Placement;
 use plan::snapshot::{Node, Service, ServiceKey, ServiceType, Serving};
 use protocol::l2::Interfaces;
 use serde::{Serialize, Serializer};
@@ -90,6 +92,7 @@ impl<'a> Announcing<'a> {
             load_balancer_class: super::allocation_options(&args.lb_class).load_balancer_class,
         };
         let cluster = Cluster::new(Arc::new(config), Arc::new(nodes), alive, options);
+        let cluster = cluster.with_leaders(Arc::new(leaders_of(&cluster, services)));
         let mut announcing = Announcing {
             announcements: (!cluster.nodes().is_empty()).then(Vec::new),
             nodes: cluster.names().map(|name| (name.clone(), OfNode::default())).collect(),
@@ -184,6 +187,20 @@ fn names(interfaces: Interfaces) -> BTreeSet<String> {
         Interfaces::All => BTreeSet::new(),
         Interfaces::These(names) => names,
     }
+}
+
+/// Nodes that are wanted. Who had which address before is not known offline.
+fn leaders_of(cluster: &Cluster, services: &[Service]) -> Leaders {
+    let mut placements: BTreeMap<IpAddr, Placement> = BTreeMap::new();
+    let by_name: BTreeMap<&ServiceKey, &Service> = services.iter().map(|it| (&it.key, it)).collect();
+    for service in by_name.into_values() {
+        let (wishes, _) = placement::of_service(&service.annotations);
+        if let Some((address, placement)) = plan::announce::placement(cluster, service, &wishes) {
+            let of_address = placements.entry(address).or_default();
+            *of_address = std::mem::take(of_address).and(placement);
+        }
+    }
+    plan::placement::leaders(&placements, |_| None)
 }
 
 fn alive(args: &PlanArgs, nodes: &BTreeMap<String, Node>) -> Alive {

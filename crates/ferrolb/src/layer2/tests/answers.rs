@@ -8,7 +8,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities};
 
 use super::net::{Host, Switch, eventually, is_possible, wire_of};
 use super::{announce, apply, withdraw};
-use crate::layer2::start;
+use crate::layer2::{Change, start};
 
 const WAIT: Duration = Duration::from_secs(5);
 
@@ -43,6 +43,36 @@ fn whoever_asks_gets_the_station_and_for_other_addresses_nothing() {
     apply(&layer2, vec![withdraw("192.0.2.7"), withdraw("2001:db8::7")]);
     assert_eq!(client.ask("eth0", "192.0.2.7"), None);
     assert_eq!(client.ask("eth0", "2001:db8::7"), None);
+}
+
+#[test]
+fn behind_a_closed_gate_nothing_is_said() {
+    if !is_possible(&["arping", "ndisc6"]) {
+        return;
+    }
+    let lan = Switch::new();
+    let (node, client) = (lan.new_host(), lan.new_host());
+    client.ip("address add 192.0.2.200/24 dev eth0");
+    let layer2 = node.start(|_| {});
+    let ours = node.station("eth0");
+    let (gate, counters) = (layer2.gate(), layer2.counters());
+    apply(&layer2, vec![announce("192.0.2.7", &[]), announce("2001:db8::7", &[])]);
+    client.finds("192.0.2.7", ours);
+    // As after a pause: there was time, and it is over.
+    gate.set(Some(Instant::now()));
+    let dropped = counters.dropped(DropReason::GateClosed);
+    assert_eq!(client.ask("eth0", "192.0.2.7"), None);
+    assert_eq!(client.ask("eth0", "2001:db8::7"), None);
+    apply(&layer2, vec![announce("192.0.2.8", &[])]);
+    assert!(counters.dropped(DropReason::GateClosed) >= dropped + 4, "two answers, and an announcement");
+    // There is time again, and nothing is decided yet.
+    gate.need(1);
+    gate.set(Some(Instant::now() + Duration::from_secs(60)));
+    assert_eq!(client.ask("eth0", "192.0.2.7"), None);
+    apply(&layer2, vec![Change::Decided(1), Change::Again]);
+    client.finds("192.0.2.7", ours);
+    client.finds("192.0.2.8", ours);
+    client.finds("2001:db8::7", ours);
 }
 
 #[test]

@@ -27,6 +27,7 @@ fn advertisements() -> impl Strategy<Value = Vec<L2Advertisement>> {
                 nodes,
                 interfaces,
                 service_selectors: apps,
+                wishes: Wishes::default(),
             }
         });
     vec(one, 0..4)
