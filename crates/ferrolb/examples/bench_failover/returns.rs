@@ -19,10 +19,13 @@ const AWAY: Duration = Duration::from_millis(1500);
 const AFTER: Duration = Duration::from_millis(2500);
 const HEAL_LIMIT: f64 = 1000.0;
 
+/// Whoever comes back for the second time is kept waiting for two seconds, while its addresses are another's.
+const ROUNDS_OF_WAKES: usize = 2;
+
 /// A link is cut and restored: how long until exactly one node answers.
 pub(crate) fn heals(plot: &Plot, trials: usize) -> anyhow::Result<()> {
     let (mut settled, mut wrong_at_last) = (Times::default(), 0);
-    each(plot, trials, |scene, victim| {
+    each(plot, (trials, 1), |scene, victim| {
         let address = *scene.addresses_of(victim).first().ok_or_else(|| anyhow::anyhow!("no address"))?;
         let (mark, mut healed) = (scene.ears.mark(), Moment::ZERO);
         let asked = asking(scene, address, || {
@@ -61,7 +64,7 @@ fn count(answers: &[(Moment, BTreeSet<MacAddress>)], since: Moment) -> (usize, u
 /// A frozen owner wakes up: it says nothing before it has claimed its addresses anew, and never in another's turn.
 pub(crate) fn wakes(plot: &Plot, trials: usize) -> anyhow::Result<()> {
     let (mut old_claims, mut twice, mut back) = (0, 0, Times::default());
-    each(plot, trials, |scene, victim| {
+    each(plot, (trials, ROUNDS_OF_WAKES), |scene, victim| {
         let address = *scene.addresses_of(victim).first().ok_or_else(|| anyhow::anyhow!("no address"))?;
         let station = scene.station_of(victim)?;
         let (mark, mut woken) = (scene.ears.mark(), Moment::ZERO);
@@ -108,16 +111,17 @@ fn tell(scene: &Scene, frames: &[Frame], address: Ipv4Addr, since: Moment) {
     }
 }
 
-/// So often, every node once in a lab, so that none of them is kept waiting for failing again and again.
+/// So often, and in one lab every node in so many rounds.
 fn each(
     plot: &Plot,
-    trials: usize,
+    (trials, rounds): (usize, usize),
     mut trial: impl FnMut(&Scene, &str) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut left = trials;
     while left > 0 {
         let scene = Scene::up(plot)?;
-        for victim in scene.owners().iter().take(left) {
+        let victims: Vec<_> = (0..rounds).flat_map(|_| scene.owners()).take(left).collect();
+        for victim in &victims {
             trial(&scene, victim)?;
             scene.wait_until_well()?;
             left -= 1;
