@@ -78,20 +78,19 @@ fn read_spec<Spec: Default + DeserializeOwned>(object: &Value) -> Result<Spec, C
     };
     let unreadable = |path: &str, reason: String| ConvertError::Unreadable {
         name: object["metadata"]["name"].as_str().unwrap_or_default().to_owned(),
-        field: if path == "." { "spec".to_owned() } else { format!("spec.{path}") },
+        field: if path.is_empty() { "spec".to_owned() } else { format!("spec.{path}") },
         reason,
     };
     if let Some(path) = list_in_place_of_object(spec) {
         return Err(unreadable(&path, "invalid type: sequence, expected an object".to_owned()));
     }
-    serde_path_to_error::deserialize(spec)
-        .map_err(|error| unreadable(&error.path().to_string(), error.inner().to_string()))
+    crate::decode::from_value(spec).map_err(|error| unreadable(&error.field(), error.reason()))
 }
 
 /// Serde reads a list as a struct, field by field: an empty list would become a selector of every node.
 fn list_in_place_of_object(spec: &Value) -> Option<String> {
     if spec.is_array() {
-        return Some(".".to_owned());
+        return Some(String::new());
     }
     if spec["passwordSecret"].is_array() {
         return Some("passwordSecret".to_owned());

@@ -27,6 +27,7 @@ mod resource;
 pub mod admit;
 pub mod convert;
 pub mod crds;
+pub mod decode;
 pub mod duration;
 pub mod frrk8s;
 pub mod ingest;

@@ -14,8 +14,11 @@ pub const FAILBACK_DELAY: &str = "ferrolb.io/failback-delay";
 /// On a Service: the node that is to answer, if it can.
 pub const MOVE_TO: &str = "ferrolb.io/move-to";
 
-/// All of a Service.
-pub const ANNOTATIONS: [&str; 3] = [STICKY, FAILBACK_DELAY, MOVE_TO];
+/// On either: no node has many more addresses than others.
+pub const SPREAD: &str = "ferrolb.io/spread";
+
+/// All of them.
+pub const ANNOTATIONS: [&str; 4] = [STICKY, FAILBACK_DELAY, MOVE_TO, SPREAD];
 
 /// Why an annotation means nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +29,8 @@ pub enum PlacementError {
     FailbackDelay(String),
     #[error("annotations {STICKY} and {FAILBACK_DELAY} contradict each other: \"false\" is no delay at all")]
     Contradiction,
+    #[error("annotation {SPREAD} is {0:?}, which is neither \"balanced\" nor \"hash\"")]
+    Spread(String),
     #[error("annotation {MOVE_TO} is {0:?}, which is no name of a node")]
     MoveTo(String),
     #[error("annotation {MOVE_TO} is for Services: an L2Advertisement chooses nodes by its selectors")]
@@ -35,6 +40,7 @@ pub enum PlacementError {
 /// What is asked for. An annotation that means nothing asks for nothing, and is told.
 pub fn of_service(annotations: &BTreeMap<String, String>) -> (Wishes, Vec<PlacementError>) {
     let (keep, mut errors) = keep(annotations);
+    let balanced = balanced(annotations, &mut errors);
     let move_to = annotations.get(MOVE_TO).filter(|node| match is_name(node) {
         true => true,
         false => {
@@ -42,15 +48,27 @@ pub fn of_service(annotations: &BTreeMap<String, String>) -> (Wishes, Vec<Placem
             false
         }
     });
-    (Wishes { keep, move_to: move_to.map(|node| node.as_str().into()) }, errors)
+    (Wishes { keep, move_to: move_to.map(|node| node.as_str().into()), balanced }, errors)
 }
 
 pub fn of_advertisement(annotations: &BTreeMap<String, String>) -> (Wishes, Vec<PlacementError>) {
     let (keep, mut errors) = keep(annotations);
+    let balanced = balanced(annotations, &mut errors);
     if annotations.contains_key(MOVE_TO) {
         errors.push(PlacementError::MoveOfAdvertisement);
     }
-    (Wishes { keep, move_to: None }, errors)
+    (Wishes { keep, move_to: None, balanced }, errors)
+}
+
+fn balanced(annotations: &BTreeMap<String, String>, errors: &mut Vec<PlacementError>) -> Option<bool> {
+    match annotations.get(SPREAD)?.as_str() {
+        "balanced" => Some(true),
+        "hash" => Some(false),
+        other => {
+            errors.push(PlacementError::Spread(other.to_owned()));
+            None
+        }
+    }
 }
 
 fn keep(annotations: &BTreeMap<String, String>) -> (Option<Keep>, Vec<PlacementError>) {
@@ -149,6 +167,12 @@ mod tests {
             let said: Vec<String> = errors.iter().map(ToString::to_string).collect();
             assert_eq!((wishes.keep, wishes.move_to.as_deref()), (keep, move_to), "{annotations:?}");
             assert_eq!(said.join("; "), refused, "{annotations:?}");
+        }
+        for (text, balanced) in [("balanced", Some(true)), ("hash", Some(false)), ("even", None)] {
+            let annotations = BTreeMap::from([(SPREAD.to_owned(), text.to_owned())]);
+            for (wishes, errors) in [of_service(&annotations), of_advertisement(&annotations)] {
+                assert_eq!((wishes.balanced, errors.is_empty()), (balanced, balanced.is_some()), "{text}");
+            }
         }
         let moved = BTreeMap::from([(MOVE_TO.to_owned(), "node-1".to_owned())]);
         assert_eq!(of_advertisement(&moved), (Wishes::default(), vec![PlacementError::MoveOfAdvertisement]));

@@ -121,7 +121,7 @@ impl Reserved {
     pub fn from_entry(key: &str, value: &str) -> Result<Reserved, ReservationError> {
         let (namespace, name) = key.split_once('.').ok_or_else(|| ReservationError::Key(key.to_owned()))?;
         let bad = |reason: String| ReservationError::Value { key: key.to_owned(), reason };
-        let entry: Entry = serde_json::from_str(value).map_err(|error| bad(error.to_string()))?;
+        let entry: Entry = crate::decode::from_text(value).map_err(|error| bad(error.to_string()))?;
         let port = |text: &String| {
             let (protocol, port) = text.split_once('/')?;
             Some(ServicePort { protocol: protocol.to_owned(), port: port.parse().ok()? })

@@ -134,7 +134,7 @@ async fn call<T: DeserializeOwned>(
     let answer = async {
         let response = sent(client, method, path, content_type, body).await?;
         let bytes = collected(response.into_body(), ANSWER_BYTES).await?;
-        serde_json::from_slice(&bytes).map_err(Failure::unanswered)
+        api::decode::from_bytes(&bytes).map_err(Failure::unanswered)
     };
     in_time(answer).await
 }

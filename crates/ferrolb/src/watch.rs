@@ -337,14 +337,14 @@ where
     }
 
     fn parse(&self, text: &str) -> Option<K> {
-        let unreadable = |error: &serde_json::Error| {
+        let unreadable = |error: &api::decode::Error| {
             let (namespace, name) = stream::key(text).unwrap_or_default();
             tracing::error!(
                 "{} {namespace}/{name} cannot be read, and is taken to be as last seen: {error}",
                 self.what
             );
         };
-        serde_json::from_str(text).inspect_err(unreadable).ok()
+        api::decode::from_text(text).inspect_err(unreadable).ok()
     }
 
     async fn tell(&self, change: Change<T>) -> Result<(), Unheard> {

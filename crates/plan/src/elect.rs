@@ -86,6 +86,13 @@ impl Candidate<'_> {
     }
 }
 
+/// Which comes first among equals, as a number: smaller is better.
+pub(crate) fn lot(address: IpAddr, nodes: &[impl AsRef<str>]) -> Vec<u64> {
+    let lots = Lots::of(address);
+    let number = |lot: Lot| u64::from(lot[0]) << 32 | u64::from(lot[1]);
+    nodes.iter().map(|node| number(lots.draw(node.as_ref()))).collect()
+}
+
 /// Decides among equal scores: the smallest SHA-256 of `<node>#<address>` wins.
 struct Lots {
     suffix: String,

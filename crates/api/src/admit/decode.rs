@@ -47,10 +47,7 @@ pub(super) fn read<T: DeserializeOwned>(kind: Kind, object: &Value) -> Result<T,
 }
 
 pub(super) fn plain<T: DeserializeOwned>(object: &Value) -> Result<T, Unreadable> {
-    serde_path_to_error::deserialize(object).map_err(|error| {
-        let (path, reason) = (error.path().to_string(), error.inner().to_string());
-        unreadable(&path, reason)
-    })
+    crate::decode::from_value(object).map_err(|error| unreadable(&error.field(), error.reason()))
 }
 
 /// A peer may be written in the old version where nobody has converted it.
@@ -67,5 +64,5 @@ fn stored_version(kind: Kind, object: &Value) -> Result<Cow<'_, Value>, Unreadab
 /// What is wrong with a duration says enough, and everybody says it so.
 fn unreadable(path: &str, reason: String) -> Unreadable {
     let is_duration = reason.starts_with("time: ");
-    Unreadable(if path == "." || is_duration { reason } else { format!("{path}: {reason}") })
+    Unreadable(if path.is_empty() || is_duration { reason } else { format!("{path}: {reason}") })
 }

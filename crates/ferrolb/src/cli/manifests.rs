@@ -95,7 +95,7 @@ impl Reader<'_> {
         }
         match known {
             Some(known) => self.read_ours(&subject, value, known, &api_version),
-            None if is_core => self.read_core(&subject, value),
+            None if is_core => self.read_core(&subject, &value),
             None => self.refuse(
                 &subject,
                 "kind",
@@ -120,12 +120,12 @@ impl Reader<'_> {
         };
         let objects = &mut self.manifests.objects;
         let outcome = outcome.and_then(|value| match subject.kind.as_str() {
-            "IPAddressPool" => decode(value).map(|it| objects.pools.push(it)),
-            "L2Advertisement" => decode(value).map(|it| objects.l2_advertisements.push(it)),
-            "BGPAdvertisement" => decode(value).map(|it| objects.bgp_advertisements.push(it)),
-            "BGPPeer" => decode(value).map(|it| objects.peers.push(it)),
-            "BFDProfile" => decode(value).map(|it| objects.bfd_profiles.push(it)),
-            "Community" => decode(value).map(|it| objects.communities.push(it)),
+            "IPAddressPool" => decode(&value).map(|it| objects.pools.push(it)),
+            "L2Advertisement" => decode(&value).map(|it| objects.l2_advertisements.push(it)),
+            "BGPAdvertisement" => decode(&value).map(|it| objects.bgp_advertisements.push(it)),
+            "BGPPeer" => decode(&value).map(|it| objects.peers.push(it)),
+            "BFDProfile" => decode(&value).map(|it| objects.bfd_profiles.push(it)),
+            "Community" => decode(&value).map(|it| objects.communities.push(it)),
             // Of the other kinds nothing but the schema is checked.
             _ => Ok(()),
         });
@@ -179,7 +179,7 @@ impl Reader<'_> {
         }
     }
 
-    fn read_core(&mut self, subject: &Subject, value: Value) {
+    fn read_core(&mut self, subject: &Subject, value: &Value) {
         match subject.kind.as_str() {
             "Secret" => self.read_as(subject, value, |all, it| all.objects.secrets.push(it)),
             "ConfigMap" => self.read_as(subject, value, |all, it| all.objects.config_maps.push(it)),
@@ -197,16 +197,15 @@ impl Reader<'_> {
     fn read_as<T: DeserializeOwned + Serialize>(
         &mut self,
         subject: &Subject,
-        value: Value,
+        value: &Value,
         keep: impl FnOnce(&mut Manifests, T),
     ) {
         let mut unknown = Vec::new();
-        let judged = (self.purpose != Purpose::Use).then(|| value.clone());
         match decode::<T>(value) {
             Ok(read) => {
-                if let Some(written) = judged {
+                if self.purpose != Purpose::Use {
                     let understood = serde_json::to_value(&read).unwrap_or_default();
-                    find_unknown(&written, &understood, "", &mut unknown);
+                    find_unknown(value, &understood, "", &mut unknown);
                 }
                 keep(self.manifests, read);
             }
@@ -312,12 +311,9 @@ struct Unreadable {
     reason: String,
 }
 
-fn decode<T: DeserializeOwned>(value: Value) -> Result<T, Unreadable> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
-        let path = error.path().to_string();
-        let field = if path == "." { String::new() } else { path };
-        Unreadable { field, reason: error.into_inner().to_string() }
-    })
+fn decode<T: DeserializeOwned>(value: &Value) -> Result<T, Unreadable> {
+    api::decode::from_value(value)
+        .map_err(|error| Unreadable { field: error.field(), reason: error.reason() })
 }
 
 /// What was written and is not there any more once it was read as its type.

@@ -42,7 +42,7 @@ pub(super) fn excluded(path: &Path) -> anyhow::Result<Excluded> {
 fn parse_excluded(text: &str) -> anyhow::Result<Excluded> {
     let documents = documents::read(text.as_bytes()).map_err(|unreadable| anyhow!("{unreadable}"))?;
     let value = documents.into_iter().next().map_or(Value::Null, |document| document.value);
-    let file: Option<ExcludedFile> = serde_json::from_value(value)?;
+    let file: Option<ExcludedFile> = api::decode::from_value(&value)?;
     let expressions = file.unwrap_or_default().announced_interfaces_to_exclude.unwrap_or_default();
     Excluded::parse(&expressions).context("announcedInterfacesToExclude")
 }

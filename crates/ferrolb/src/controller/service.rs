@@ -43,7 +43,7 @@ impl Seen {
         let version = object.metadata.resource_version.as_deref().and_then(|version| version.parse().ok());
         let value = serde_json::to_value(&object).ok()?;
         let bytes = serde_json::to_vec(&value).ok()?;
-        let read: v1::Service = serde_json::from_value(value).inspect_err(unreadable).ok()?;
+        let read: v1::Service = api::decode::from_value(&value).inspect_err(unreadable).ok()?;
         let mut service = ingest::service(&read);
         if !service.local_traffic_only {
             // It is read only to tell who may share an address with local traffic, and there are many.
@@ -108,6 +108,6 @@ impl Resource for Whole {
     }
 }
 
-fn unreadable(error: &serde_json::Error) {
+fn unreadable(error: &api::decode::Error) {
     tracing::warn!("a Service cannot be read, and is left alone: {error}");
 }

@@ -8,8 +8,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use anyhow::Context;
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::DeleteParams;
+use http::StatusCode;
 use kube::{Api, Client};
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -18,7 +17,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::control_plane::NAMESPACE;
 use super::topology::Member;
-use crate::call;
+use crate::call::{self, Failure};
+use crate::pod::Pod;
 use crate::watch::{self as objects, Change, Only};
 
 /// As MetalLB's manifests call speakers.
@@ -32,12 +32,13 @@ pub(super) fn name_on(node: &str) -> String {
 
 /// Makes the Pod of a node's speaker, where it is not there any more or not yet. It is not ready.
 pub(super) async fn make(client: &Client, node: &Member) -> anyhow::Result<()> {
-    let known = Api::<Pod>::namespaced(client.clone(), NAMESPACE).get_opt(&name_on(&node.name)).await?;
-    if known.as_ref().and_then(leaving_node).is_some() {
-        remove(client, &name_on(&node.name)).await?;
+    let path = path_of(&name_on(&node.name));
+    match call::get::<Pod>(client, &path).await {
+        Ok(known) if leaving_node(&known).is_some() => remove(client, &name_on(&node.name)).await?,
+        Err(failure) if !failure.is(StatusCode::NOT_FOUND) => return Err(failure.into()),
+        Ok(_) | Err(_) => {}
     }
-    let pods = format!("/api/v1/namespaces/{NAMESPACE}/pods");
-    let path = format!("{pods}/{}?fieldManager={MANAGER}&force=true", name_on(&node.name));
+    let path = format!("{path}?fieldManager={MANAGER}&force=true");
     let pod = json!({
         "apiVersion": "v1",
         "kind": "Pod",
@@ -147,12 +148,15 @@ fn leaving_node(pod: &Pod) -> Option<String> {
     pod.spec.as_ref()?.node_name.clone()
 }
 
-async fn remove(client: &Client, pod: &str) -> Result<(), kube::Error> {
-    let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
-    match pods.delete(pod, &DeleteParams::default().grace_period(0)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-        other => other.map(drop),
+async fn remove(client: &Client, pod: &str) -> Result<(), Failure> {
+    match call::delete(client, &format!("{}?gracePeriodSeconds=0", path_of(pod))).await {
+        Err(failure) if failure.is(StatusCode::NOT_FOUND) => Ok(()),
+        other => other,
     }
+}
+
+fn path_of(pod: &str) -> String {
+    format!("/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
 }
 
 /// Something that tells when a child of this process ends, also after it was waited for.

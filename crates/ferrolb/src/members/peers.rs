@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client};
 use tokio::sync::mpsc;
 
+use crate::pod::Pod;
 use crate::watch::{Change, Key, Only, follow};
 
 /// Names get other addresses without telling.

@@ -6,13 +6,15 @@ use std::hash::Hash;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, UserInfo};
-use k8s_openapi::api::authorization::v1::{
-    NonResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
-};
+use k8s_openapi::api::authentication::v1::{TokenReviewStatus, UserInfo};
+use k8s_openapi::api::authorization::v1::SubjectAccessReviewStatus;
 use kube::Client;
-use kube::api::{Api, PostParams};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
+
+use crate::call::{self, Failure};
 
 const TOKEN_TIME: Duration = Duration::from_secs(60);
 const ALLOWED_TIME: Duration = Duration::from_secs(5 * 60);
@@ -42,7 +44,7 @@ pub(super) struct User {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ReviewError {
     #[error("{0}")]
-    Api(#[from] kube::Error),
+    Api(#[from] Failure),
     #[error("the API server did not answer in time")]
     Time,
     #[error("the API server answered without a status")]
@@ -62,11 +64,11 @@ impl Reviews {
         if let Some(user) = self.users.get(&token.to_owned()) {
             return Ok(user);
         }
-        let spec = TokenReviewSpec { token: token.to_owned(), ..TokenReviewSpec::default() };
-        let review = TokenReview { spec, ..TokenReview::default() };
-        let reviews: Api<TokenReview> = Api::all(self.client.clone());
-        let answer = timeout(REVIEW_TIME, reviews.create(&PostParams::default(), &review)).await;
-        let status = answer.map_err(|_| ReviewError::Time)??.status.ok_or(ReviewError::NoStatus)?;
+        let review = json!({
+            "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview", "spec": {"token": token},
+        });
+        let path = "/apis/authentication.k8s.io/v1/tokenreviews";
+        let status: TokenReviewStatus = self.review(path, &review).await?;
         let is_known = status.authenticated == Some(true);
         let user = status.user.filter(|_| is_known).map(User::from);
         self.users.keep(token.to_owned(), user.clone(), TOKEN_TIME);
@@ -79,21 +81,31 @@ impl Reviews {
         if let Some(is_allowed) = self.decisions.get(&key) {
             return Ok(is_allowed);
         }
-        let (verb, path) = (Some(verb.to_owned()), Some(path.to_owned()));
-        let spec = SubjectAccessReviewSpec {
-            user: Some(user.name.clone()),
-            uid: Some(user.uid.clone()).filter(|uid| !uid.is_empty()),
-            groups: Some(user.groups.clone()),
-            extra: Some(user.extra.clone()),
-            non_resource_attributes: Some(NonResourceAttributes { path, verb }),
-            ..SubjectAccessReviewSpec::default()
-        };
-        let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-        let reviews: Api<SubjectAccessReview> = Api::all(self.client.clone());
-        let answer = timeout(REVIEW_TIME, reviews.create(&PostParams::default(), &review)).await;
-        let status = answer.map_err(|_| ReviewError::Time)??.status.ok_or(ReviewError::NoStatus)?;
+        let mut review = json!({
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": user.name, "groups": user.groups, "extra": user.extra,
+                "nonResourceAttributes": {"path": path, "verb": verb},
+            },
+        });
+        if !user.uid.is_empty() {
+            review["spec"]["uid"] = user.uid.as_str().into();
+        }
+        let path = "/apis/authorization.k8s.io/v1/subjectaccessreviews";
+        let status: SubjectAccessReviewStatus = self.review(path, &review).await?;
         self.decisions.keep(key, status.allowed, if status.allowed { ALLOWED_TIME } else { DENIED_TIME });
         Ok(status.allowed)
+    }
+
+    /// What the API server says to a review.
+    async fn review<T: DeserializeOwned>(&self, path: &str, review: &Value) -> Result<T, ReviewError> {
+        #[derive(Deserialize)]
+        struct Reviewed<T> {
+            status: Option<T>,
+        }
+        let answer = timeout(REVIEW_TIME, call::post::<Reviewed<T>>(&self.client, path, review)).await;
+        answer.map_err(|_| ReviewError::Time)??.status.ok_or(ReviewError::NoStatus)
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use plan::announce::{self, Alive, Announcement, Leaders, Name};
-use plan::placement::{Keep, Placement, leaders};
+use plan::placement::{Keep, Placement, Spreadable, leaders};
 use plan::range::parse_address;
 use plan::snapshot::ServiceKey;
 
@@ -28,6 +28,8 @@ pub(super) struct Placements {
     /// Services for which anything is asked.
     of_services: BTreeMap<ServiceKey, (IpAddr, Placement)>,
     by_address: BTreeMap<IpAddr, Placement>,
+    /// Where those could be that are balanced.
+    spreadable: BTreeMap<ServiceKey, Spreadable>,
     /// As speakers have told each other.
     owners: BTreeMap<IpAddr, Name>,
     has_changed: bool,
@@ -100,12 +102,18 @@ impl Announcer {
     /// Before anything is decided: who comes first. What is to be decided anew because of it is dirty then.
     pub(super) fn place(&mut self, told: &dyn Fn(&ServiceKey) -> Told) {
         for key in &self.dirty {
-            let seen = self.services.get(key).and_then(|known| known.seen.as_ref());
+            let known = self.services.get(key);
+            let seen = known.and_then(|known| known.seen.as_ref());
             let placement = seen.and_then(|seen| {
                 let wishes = seen.asked.as_ref().map(|asked| &asked.wishes);
                 announce::placement(&self.cluster, &seen.service, wishes.unwrap_or(&Default::default()))
             });
+            let is_balanced = placement.as_ref().is_some_and(|(_, placement)| placement.balanced);
+            let spreadable = known.zip(seen).filter(|_| is_balanced).and_then(|(known, seen)| {
+                announce::spreadable(&self.cluster, &seen.service, &merged(&known.slices))
+            });
             self.placements.set(key, placement);
+            self.placements.set_spreadable(key, spreadable);
         }
         let cluster = &self.cluster;
         let is_here = |node: &str| match cluster.alive() {
@@ -183,6 +191,16 @@ impl Placements {
         };
     }
 
+    fn set_spreadable(&mut self, key: &ServiceKey, spreadable: Option<Spreadable>) {
+        if self.spreadable.get(key) != spreadable.as_ref() {
+            self.has_changed = true;
+            match spreadable {
+                Some(spreadable) => self.spreadable.insert(key.clone(), spreadable),
+                None => self.spreadable.remove(key),
+            };
+        }
+    }
+
     /// If anything is different.
     fn leaders(
         &mut self,
@@ -215,6 +233,13 @@ impl Placements {
             }
         }
         let owner_of = |address| self.owners.get(&address).or_else(|| said.get(&address)).cloned();
-        Some(leaders(&self.by_address, owner_of))
+        // Of Services that share an address the first by name stands for all.
+        let mut spreadable = BTreeMap::new();
+        for (key, of_service) in &self.spreadable {
+            if let Some((address, _)) = self.of_services.get(key) {
+                spreadable.entry(*address).or_insert_with(|| of_service.clone());
+            }
+        }
+        Some(leaders(&self.by_address, &spreadable, owner_of))
     }
 }

@@ -130,7 +130,7 @@ impl Said {
     }
 
     fn read(&self) -> ServiceL2StatusStatus {
-        serde_json::from_str(&self.0).unwrap_or_default()
+        api::decode::from_text(&self.0).unwrap_or_default()
     }
 
     /// Three fields cannot be changed once they are set.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use ferrolb::lab::Options;
 use serde_json::{Value, json};
 
-use crate::site::{Site, eventually, options, service_path, stays};
+use crate::site::{Site, eventually, options, resource_path, service_path, stays};
 
 const STICKY: &str = "ferrolb.io/sticky";
 const BACK: &str = "ferrolb.io/failback-delay";
@@ -125,6 +125,33 @@ fn a_service_moves_where_it_is_wanted_and_its_clients_do_not_notice() {
         let output = ferrolb(&site, &arguments);
         assert_eq!(output.status.code(), Some(1), "{}", said(&output));
         assert!(said(&output).contains(message), "{}", said(&output));
+    }
+}
+
+#[test]
+fn no_node_has_many_more_addresses_than_others() {
+    let Some(options) = options() else { return };
+    let site = site(options);
+    let path = resource_path("L2Advertisement", "all");
+    site.patch(&path, &json!({"metadata": {"annotations": {"ferrolb.io/spread": "balanced"}}}));
+    let names: Vec<String> = (0..12).map(|number| format!("web-{number}")).collect();
+    for name in &names {
+        site.waiting_service(name, &json!({"name": name}), &json!({}));
+    }
+    let most = || {
+        let all: Vec<Vec<String>> = names.iter().map(|name| site.announcers(name)).collect();
+        let is_whole = all.iter().all(|announcers| announcers.len() == 1);
+        let count =
+            |node: &str| all.iter().filter(|announcers| announcers.contains(&node.to_owned())).count();
+        is_whole.then(|| ["node-1", "node-2", "node-3"].map(count).into_iter().max().unwrap_or_default())
+    };
+    eventually("each has one node, and no node many more", || most().is_some_and(|most| most <= 5));
+    site.lab.kill_speaker("node-1").unwrap();
+    eventually("so it is for those that are left", || {
+        names.iter().all(|name| site.announcers(name) != ["node-1"]) && most().is_some_and(|most| most <= 8)
+    });
+    for name in &names {
+        site.owner_among(name, &["node-2", "node-3"]);
     }
 }
 

@@ -8,6 +8,7 @@ use super::cluster::{AdvertisedPool, Advertisement};
 use super::{Alive, Announcement, Cluster, Everywhere, HEIRS, Layer2, Name, Nearest, Refusal};
 use crate::allocate::declares_sharing;
 use crate::elect::{Candidate, standing, succession};
+use crate::placement::Spreadable;
 use crate::snapshot::{Service, Serving};
 
 /// One Service that has passed what is the same for every node.
@@ -80,6 +81,14 @@ impl<'a> Election<'a> {
         let (positions, candidates) = self.candidates();
         let first = standing(self.first_address(), &candidates, few, None).first;
         first.into_iter().map(|at| self.name(positions[at]).clone()).collect()
+    }
+
+    pub(super) fn spreadable(&self) -> Spreadable {
+        let (positions, candidates) = self.candidates();
+        let best = candidates.iter().map(|candidate| candidate.score).max();
+        let among_best = positions.iter().zip(&candidates).filter(|(_, it)| Some(it.score) == best);
+        let nodes = among_best.map(|(&position, _)| self.name(position).clone()).collect();
+        Spreadable { pool: self.pool.name.clone(), nodes }
     }
 
     /// The order of succession, and what each node does.

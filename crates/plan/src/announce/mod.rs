@@ -20,7 +20,7 @@ use protocol::l2::Interfaces;
 pub use cluster::{Alive, Cluster, DRAIN_ANNOTATION, EXCLUDE_LABEL, Leaders, Options};
 pub use refusal::{Nearest, Refusal};
 
-use crate::placement::{Placement, Wishes};
+use crate::placement::{Placement, Spreadable, Wishes};
 use crate::range::parse_address;
 use crate::snapshot::{Service, ServiceType, Serving};
 use layer2::Election;
@@ -123,6 +123,12 @@ pub fn placement(cluster: &Cluster, service: &Service, wishes: &Wishes) -> Optio
     let advertisements = of_pool.filter(|it| it.matches(&service.labels));
     let placement = wishes.within(advertisements.map(|it| &it.config.wishes));
     (!placement.is_nothing()).then_some((addresses[0], placement))
+}
+
+/// Where a Service could be answered for, if its address is to be balanced with others.
+pub fn spreadable(cluster: &Cluster, service: &Service, serving: &Serving) -> Option<Spreadable> {
+    let addresses = addresses(cluster, service).ok()?;
+    Some(Election::of(cluster, service, serving, &addresses).ok()?.spreadable())
 }
 
 /// As [`on_node`] decides on each node.

@@ -44,7 +44,7 @@ pub(super) struct Inquiry {
 pub(super) struct Errand {
     asker: Name,
     nonce: u32,
-    about: Name,
+    pub(super) about: Name,
     pub(super) again_at: Instant,
     pub(super) until: Instant,
 }

@@ -225,17 +225,8 @@ impl Members {
             return self.take_news(message, now);
         };
         let name = identity.name;
-        if self.seal.is_proven(start) {
-            self.heard(&name, now);
-        }
         match message {
-            Message::Beat(beat) => {
-                self.receive_beat(beat, &name, now);
-                // Its beats come back only in answer to ours.
-                if self.watched.get(&name).is_some_and(|it| it.is_up_at(now)) {
-                    self.seal.prove(start);
-                }
-            }
+            Message::Beat(beat) => self.receive_beat(beat, &name, now),
             Message::Want => self.send_table(&name),
             Message::Ask { nonce, about } => self.asked(nonce, &about, &name, now),
             Message::Answer { nonce, is_heard } => self.answered(nonce, is_heard, &name),
@@ -263,9 +254,6 @@ impl Members {
         }
         self.seal.is_of(start, &name, own.generation);
         let generation = own.generation;
-        if is_answer {
-            self.seal.prove(start);
-        }
         // Anything else may be a recording.
         let source = if is_answer { Source::Itself } else { Source::Hearsay };
         self.learn(own.clone(), source, now);
@@ -274,13 +262,14 @@ impl Members {
         if let Some(yours) = yours.filter(|yours| yours.name == self.options.name) {
             self.hear_of_self(&yours, Some(name.clone()), now);
         }
-        if is_current && self.seal.is_proven(start) {
-            self.heard(&name, now);
-            if was_missed {
-                self.reunited = Some(name.clone());
-            }
+        if is_current && was_missed {
+            // It need not be a sign of life: to announce again what is answered for does no harm.
+            self.reunited = Some(name.clone());
         }
         if is_answer {
+            if is_current {
+                self.heard(&name, now);
+            }
             // Whatever was asked since then said so.
             if let Some(member) = self.state.members.get_mut(&name) {
                 member.missed_at = member.missed_at.filter(|missed| asked_at < Some(*missed));
@@ -289,7 +278,7 @@ impl Members {
             self.relearned_from(&name);
         } else {
             self.pong(nonce, &own);
-            if is_current && !self.seal.is_proven(start) && self.pings.len() < LIMITS.peers {
+            if is_current && self.is_doubtful(&name) && self.pings.len() < LIMITS.peers {
                 self.ping(&name, now);
             }
         }

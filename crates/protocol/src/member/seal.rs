@@ -92,8 +92,6 @@ pub(super) struct Identity {
 
 struct Sender {
     identity: Option<Identity>,
-    /// It has answered something that nobody could know before it was asked, so this is no recording.
-    is_proven: bool,
     keys: Vec<([u8; 4], LessSafeKey)>,
     seen: Seen,
     last: Instant,
@@ -212,7 +210,6 @@ impl Seal {
                 self.make_room();
                 let sender = self.senders.entry(start).or_insert_with(|| Sender {
                     identity: None,
-                    is_proven: false,
                     keys: Vec::new(),
                     seen: Seen::default(),
                     last: now,
@@ -236,16 +233,6 @@ impl Seal {
     pub(super) fn is_of(&mut self, start: Start, name: &Name, generation: u64) {
         if let Some(sender) = self.senders.get_mut(&start) {
             sender.identity = Some(Identity { name: name.clone(), generation });
-        }
-    }
-
-    pub(super) fn is_proven(&self, start: Start) -> bool {
-        self.senders.get(&start).is_some_and(|sender| sender.is_proven)
-    }
-
-    pub(super) fn prove(&mut self, start: Start) {
-        if let Some(sender) = self.senders.get_mut(&start) {
-            sender.is_proven = true;
         }
     }
 

@@ -287,7 +287,15 @@ impl Members {
         }
     }
 
-    /// A sign of life that cannot be a recording.
+    /// Whether a sign of life of it is wanted.
+    pub(super) fn is_doubtful(&self, name: &Name) -> bool {
+        let is_up = self.state.members.get(name).is_some_and(Member::is_up);
+        let is_asked_for = self.errands.iter().any(|errand| errand.about == *name);
+        !is_up || is_asked_for || self.inquiries.contains_key(name)
+    }
+
+    /// A sign of life that cannot be a recording: an answer to something that nobody could know before it was asked, or a beat
+    /// with the number of this node's end. Whatever else is sealed may have been sent before, to somebody else.
     pub(super) fn heard(&mut self, name: &Name, now: Instant) {
         let Some(member) = self.state.members.get_mut(name) else { return };
         member.last_heard = Some(now);

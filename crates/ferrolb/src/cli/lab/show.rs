@@ -49,13 +49,13 @@ impl Status {
 }
 
 pub(super) fn ask_status(name: &str) -> anyhow::Result<Status> {
-    Ok(serde_json::from_value(lab::ask(name, &Order::Status)?)?)
+    Ok(api::decode::from_value(&lab::ask(name, &Order::Status)?)?)
 }
 
 pub(super) fn status(name: &str, format: Format) -> anyhow::Result<u8> {
     let value = lab::ask(name, &Order::Status)?;
     match format {
-        Format::Table => print(&table(&serde_json::from_value(value)?))?,
+        Format::Table => print(&table(&api::decode::from_value(&value)?))?,
         other => print_value(&value, other)?,
     }
     Ok(0)

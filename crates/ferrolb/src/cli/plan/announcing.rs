@@ -92,7 +92,7 @@ impl<'a> Announcing<'a> {
             load_balancer_class: super::allocation_options(&args.lb_class).load_balancer_class,
         };
         let cluster = Cluster::new(Arc::new(config), Arc::new(nodes), alive, options);
-        let cluster = cluster.with_leaders(Arc::new(leaders_of(&cluster, services)));
+        let cluster = cluster.with_leaders(Arc::new(leaders_of(&cluster, services, serving)));
         let mut announcing = Announcing {
             announcements: (!cluster.nodes().is_empty()).then(Vec::new),
             nodes: cluster.names().map(|name| (name.clone(), OfNode::default())).collect(),
@@ -189,18 +189,24 @@ fn names(interfaces: Interfaces) -> BTreeSet<String> {
     }
 }
 
-/// Nodes that are wanted. Who had which address before is not known offline.
-fn leaders_of(cluster: &Cluster, services: &[Service]) -> Leaders {
+/// Nodes that come first by annotations. Who had which address before is not known here.
+fn leaders_of(cluster: &Cluster, services: &[Service], serving: &HashMap<ServiceKey, Serving>) -> Leaders {
     let mut placements: BTreeMap<IpAddr, Placement> = BTreeMap::new();
+    let mut spreadable = BTreeMap::new();
     let by_name: BTreeMap<&ServiceKey, &Service> = services.iter().map(|it| (&it.key, it)).collect();
-    for service in by_name.into_values() {
+    for (key, service) in by_name {
         let (wishes, _) = placement::of_service(&service.annotations);
-        if let Some((address, placement)) = plan::announce::placement(cluster, service, &wishes) {
-            let of_address = placements.entry(address).or_default();
-            *of_address = std::mem::take(of_address).and(placement);
+        let Some((address, placement)) = plan::announce::placement(cluster, service, &wishes) else {
+            continue;
+        };
+        let nodes = serving.get(key).filter(|_| placement.balanced);
+        if let Some(nodes) = nodes.and_then(|it| plan::announce::spreadable(cluster, service, it)) {
+            spreadable.entry(address).or_insert(nodes);
         }
+        let of_address = placements.entry(address).or_default();
+        *of_address = std::mem::take(of_address).and(placement);
     }
-    plan::placement::leaders(&placements, |_| None)
+    plan::placement::leaders(&placements, &spreadable, |_| None)
 }
 
 fn alive(args: &PlanArgs, nodes: &BTreeMap<String, Node>) -> Alive {
