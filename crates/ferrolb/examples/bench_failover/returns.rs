@@ -1,12 +1,11 @@
 //! Nodes that come back: after a cut one alone answers soon, and whoever was asleep does not speak of what was.
 
-use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::bail;
 use ferrolb::lab::Cut;
-use ferrolb::layer2::MacAddress;
 use serde_json::json;
 
 use crate::ears::{Frame, Moment, now};
@@ -18,17 +17,20 @@ const EVERY: Duration = Duration::from_millis(10);
 const AWAY: Duration = Duration::from_millis(1500);
 const AFTER: Duration = Duration::from_millis(2500);
 const HEAL_LIMIT: f64 = 1000.0;
+/// As for a client at a failure.
+const SILENCE_LIMIT: f64 = 500.0;
 
 /// Whoever comes back for the second time is kept waiting for two seconds, while its addresses are another's.
 const ROUNDS_OF_WAKES: usize = 2;
+const READMITTED_AT_ONCE: Duration = Duration::from_secs(1);
 
 /// A link is cut and restored: how long until exactly one node answers.
 pub(crate) fn heals(plot: &Plot, trials: usize) -> anyhow::Result<()> {
-    let (mut settled, mut wrong_at_last) = (Times::default(), 0);
+    let (mut settled, mut silences, mut wrong_at_last) = (Times::default(), Times::default(), 0);
     each(plot, (trials, 1), |scene, victim| {
         let address = *scene.addresses_of(victim).first().ok_or_else(|| anyhow::anyhow!("no address"))?;
         let (mark, mut healed) = (scene.ears.mark(), Moment::ZERO);
-        let asked = asking(scene, address, || {
+        asking(scene, address, || {
             scene.lab.cut(victim, Cut::Silent)?;
             std::thread::sleep(AWAY);
             healed = now();
@@ -37,38 +39,37 @@ pub(crate) fn heals(plot: &Plot, trials: usize) -> anyhow::Result<()> {
             Ok(())
         })?;
         let frames = scene.ears.since(mark);
-        let answers = answers(&frames, address, &asked);
-        let last_wrong = answers.iter().rfind(|(at, by)| *at >= healed && by.len() != 1);
-        let after = last_wrong.map_or(Duration::ZERO, |(at, _)| *at + EVERY - healed);
+        let answers: Vec<_> =
+            frames.iter().filter(|it| it.is_answer() && it.packet.sender == address).collect();
+        let Some(owner) = answers.last().map(|it| it.from()) else { bail!("{address} is not answered for") };
+        let others = answers.iter().rfind(|it| it.at >= healed && it.from() != owner);
+        let after = others.map_or(Duration::ZERO, |it| it.at.saturating_sub(healed));
+        let pauses = answers.windows(2).filter(|pair| pair[1].at >= healed);
+        silences.add(pauses.map(|pair| pair[1].at.saturating_sub(pair[0].at)).max().unwrap_or_default());
         // What clients have learnt is true.
-        let owner = answers.iter().next_back().and_then(|(_, by)| by.first().copied());
         let claimed = frames.iter().rfind(|it| it.is_claim() && it.packet.sender == address);
-        let is_known = claimed.is_some_and(|claim| Some(claim.from()) == owner);
-        wrong_at_last += usize::from(!is_known);
-        let (silent, double) = count(&answers, healed);
-        eprintln!("heal {victim}: one after {} ms; {silent} unanswered, {double} twice", millis(after));
+        wrong_at_last += usize::from(claimed.is_none_or(|claim| claim.from() != owner));
+        eprintln!("heal {victim}: one alone after {} ms", millis(after));
         tell(scene, &frames, address, healed);
         settled.add(after);
         Ok(())
     })?;
     settled.print("failover/heal/one-answers", HEAL_LIMIT, &json!({}));
+    silences.print("failover/heal/longest-silence", SILENCE_LIMIT, &json!({}));
     print_count("failover/heal/last-claim-is-not-the-owners", wrong_at_last, 0, &json!({"trials": trials}));
     Ok(())
 }
 
-fn count(answers: &[(Moment, BTreeSet<MacAddress>)], since: Moment) -> (usize, usize) {
-    let later = || answers.iter().filter(|(at, _)| *at >= since);
-    (later().filter(|(_, by)| by.is_empty()).count(), later().filter(|(_, by)| by.len() > 1).count())
-}
-
-/// A frozen owner wakes up: it says nothing before it has claimed its addresses anew, and never in another's turn.
+/// A frozen owner wakes up. While it is not readmitted, its addresses are another's, and it says nothing. Where it is
+/// readmitted at once it has them again, and how many answers it gave before it told so is a figure without a limit.
 pub(crate) fn wakes(plot: &Plot, trials: usize) -> anyhow::Result<()> {
-    let (mut old_claims, mut twice, mut back) = (0, 0, Times::default());
+    let (mut old_claims, mut before_claim, mut waiting) = (0, 0, 0);
+    let mut back = Times::default();
     each(plot, (trials, ROUNDS_OF_WAKES), |scene, victim| {
         let address = *scene.addresses_of(victim).first().ok_or_else(|| anyhow::anyhow!("no address"))?;
         let station = scene.station_of(victim)?;
         let (mark, mut woken) = (scene.ears.mark(), Moment::ZERO);
-        let asked = asking(scene, address, || {
+        asking(scene, address, || {
             scene.lab.freeze(victim)?;
             std::thread::sleep(AWAY);
             woken = now();
@@ -80,21 +81,22 @@ pub(crate) fn wakes(plot: &Plot, trials: usize) -> anyhow::Result<()> {
         let of_it = |it: &&Frame| it.from() == station && it.packet.sender == address && it.at >= woken;
         let claimed = frames.iter().filter(of_it).find(|it| it.is_claim()).map(|it| it.at);
         let early = |it: &&Frame| it.is_answer() && claimed.is_none_or(|claimed| it.at < claimed);
-        old_claims += frames.iter().filter(of_it).filter(early).count();
-        let answers = answers(&frames, address, &asked);
-        let (silent, double) = count(&answers, woken);
-        twice += double;
-        if let Some(claimed) = claimed {
-            back.add(claimed - woken);
+        let early = frames.iter().filter(of_it).filter(early).count();
+        if claimed.is_none_or(|claimed| claimed - woken > READMITTED_AT_ONCE) {
+            waiting += 1;
+            old_claims += early;
+        } else {
+            before_claim += early;
         }
-        let after = claimed.map(|at| millis(at - woken));
+        let after = claimed.map_or(AFTER, |claimed| claimed - woken);
+        back.add(after);
+        eprintln!("wake {victim}: claims after {} ms, {early} answers before", millis(after));
         tell(scene, &frames, address, woken);
-        eprintln!("wake {victim}: claims after {after:?} ms; {silent} unanswered, {double} twice");
         Ok(())
     })?;
-    let further = json!({"trials": trials, "median_back_ms": back.at(0.5)});
+    let further = json!({"trials": waiting, "readmitted_at_once": trials - waiting,
+        "answers_of_those_before_their_claim": before_claim, "first_claim_ms": back.at(0.0)});
     print_count("failover/wake/answers-with-an-old-claim", old_claims, 0, &further);
-    print_count("failover/wake/answered-twice", twice, 0, &further);
     Ok(())
 }
 
@@ -130,41 +132,25 @@ fn each(
     Ok(())
 }
 
-/// Asks for an address again and again while something happens. When it did.
-fn asking(
-    scene: &Scene,
-    address: Ipv4Addr,
-    act: impl FnOnce() -> anyhow::Result<()>,
-) -> anyhow::Result<Vec<Moment>> {
+/// Asks for an address again and again while something happens.
+fn asking(scene: &Scene, address: Ipv4Addr, act: impl FnOnce() -> anyhow::Result<()>) -> anyhow::Result<()> {
     let station = scene.station_of("client")?;
     let frame = question(station, address);
     let wire = &scene.wire;
     let ends = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        let asking = scope.spawn(|| -> std::io::Result<Vec<Moment>> {
-            let mut asked = Vec::new();
+        let asking = scope.spawn(|| -> std::io::Result<()> {
             let mut next = Instant::now();
             while !ends.load(Ordering::Relaxed) {
-                asked.push(now());
                 wire.send(&frame)?;
                 next += EVERY;
                 std::thread::sleep(next.saturating_duration_since(Instant::now()));
             }
-            Ok(asked)
+            Ok(())
         });
         let acted = act();
         ends.store(true, Ordering::Relaxed);
-        let asked = asking.join().map_err(|_| anyhow::anyhow!("the one who asks panicked"))??;
-        acted.map(|()| asked)
+        asking.join().map_err(|_| anyhow::anyhow!("the one who asks panicked"))??;
+        acted
     })
-}
-
-/// Who answered each question before the next was asked. The last was not waited for.
-fn answers(frames: &[Frame], address: Ipv4Addr, asked: &[Moment]) -> Vec<(Moment, BTreeSet<MacAddress>)> {
-    let of_it: Vec<_> = frames.iter().filter(|it| it.is_answer() && it.packet.sender == address).collect();
-    let between = |pair: &[Moment]| {
-        let by = of_it.iter().filter(|it| pair[0] <= it.at && it.at < pair[1]).map(|it| it.from());
-        (pair[0], by.collect())
-    };
-    asked.windows(2).map(between).collect()
 }
