@@ -88,16 +88,22 @@ impl Watched {
         self.state == BeatState::Up && !self.is_silent && now < self.last + self.detection.time()
     }
 
+    /// So lately that others need not ask the node itself.
+    pub(super) fn is_fresh_at(&self, now: Instant) -> bool {
+        self.is_up_at(now) && now < self.last + self.detection.interval * 2
+    }
+
     pub(super) fn deadline(&self) -> Instant {
         if self.state == BeatState::Up { self.deadline.min(self.answer_at) } else { self.answer_at }
     }
 
     /// Time in which nothing could be heard does not count.
-    pub(super) fn forgive(&mut self, slip: Duration, now: Instant) {
+    pub(super) fn forgive(&mut self, slip: Duration) {
         self.deadline += slip;
-        if slip >= self.detection.time() {
-            self.deadline = self.deadline.max(now + self.detection.time());
-        }
+    }
+
+    pub(super) fn begin_anew(&mut self, now: Instant) {
+        self.deadline = self.deadline.max(now + self.detection.time());
     }
 
     pub(super) fn watching(&self, name: &Name) -> Watching {
@@ -140,7 +146,9 @@ impl Members {
             }
             return;
         }
-        if is_new && self.watched.len() >= LIMITS.watched {
+        let is_one_of_many = self.state.members.len() > LIMITS.many;
+        let most = if is_one_of_many { LIMITS.watched_of_many } else { LIMITS.watched };
+        if is_new && self.watched.len() >= most {
             self.state.counters.dropped.too_many += 1;
             return self.refuse(from, beat.mine, BeatState::AdminDown);
         }

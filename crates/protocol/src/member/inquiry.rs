@@ -112,7 +112,9 @@ impl Members {
     fn ask(&mut self, name: &Name, now: Instant) {
         self.ping(name, now);
         let Some(inquiry) = self.inquiries.get(name) else { return };
-        let message = Message::Ask { nonce: inquiry.nonce, about: name.clone() };
+        let Some(member) = self.state.members.get(name) else { return };
+        let generation = member.record.generation;
+        let message = Message::Ask { nonce: inquiry.nonce, about: name.clone(), generation };
         let (is_wide, mut asked) = (inquiry.is_wide, inquiry.asked.clone());
         asked.retain(|it| !inquiry.denied.contains(it));
         for asked in asked {
@@ -123,11 +125,21 @@ impl Members {
         }
     }
 
-    /// Somebody wants to know whether a member is heard here.
-    pub(super) fn asked(&mut self, nonce: u32, about: &Name, asker: &Name, now: Instant) {
+    /// Somebody wants to know whether a start of a member is heard here.
+    pub(super) fn asked(
+        &mut self,
+        nonce: u32,
+        (about, generation): (&Name, u64),
+        asker: &Name,
+        now: Instant,
+    ) {
         let answer = |is_heard| Message::Answer { nonce, is_heard };
+        if let Some(known) = self.record_of(about).filter(|known| known.generation != generation) {
+            self.send(asker, &answer(false));
+            return self.send(asker, &Message::Records(vec![known]));
+        }
         let is_up = self.state.members.get(about).is_some_and(super::Member::is_up);
-        if *about == self.options.name || self.watched.get(about).is_some_and(|it| it.is_up_at(now)) {
+        if *about == self.options.name || self.watched.get(about).is_some_and(|it| it.is_fresh_at(now)) {
             return self.send(asker, &answer(true));
         }
         if !is_up {

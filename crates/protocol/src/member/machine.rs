@@ -228,7 +228,9 @@ impl Members {
         match message {
             Message::Beat(beat) => self.receive_beat(beat, &name, now),
             Message::Want => self.send_table(&name),
-            Message::Ask { nonce, about } => self.asked(nonce, &about, &name, now),
+            Message::Ask { nonce, about, generation } => {
+                self.asked(nonce, (&about, generation), &name, now);
+            }
             Message::Answer { nonce, is_heard } => self.answered(nonce, is_heard, &name),
             message => self.take_news(message, now),
         }
@@ -435,7 +437,7 @@ impl Machine for Members {
                 self.watchers_are_stale = true;
             }
             Input::Note { address, owner } => self.note(address, owner),
-            Input::Slept(time) => self.wake(time, now),
+            Input::Slept(time) => self.was_away(time, now),
             Input::Leave(is_leaving) => self.state.own.is_leaving = is_leaving,
             Input::Left => {
                 self.say(now, |record| record.standing = Standing::Left);

@@ -27,6 +27,8 @@ pub(super) enum Message {
     Ask {
         nonce: u32,
         about: Name,
+        /// Which start of it: that another one runs says nothing.
+        generation: u64,
     },
     Answer {
         nonce: u32,
@@ -107,10 +109,11 @@ impl Message {
                 out.millis(*silence);
                 out.millis(*inquiry);
             }
-            Message::Ask { nonce, about } => {
+            Message::Ask { nonce, about, generation } => {
                 out.byte(6);
                 out.bytes(&nonce.to_be_bytes());
                 out.name(about);
+                out.bytes(&generation.to_be_bytes());
             }
             Message::Answer { nonce, is_heard } => {
                 out.byte(7);
@@ -157,7 +160,11 @@ impl Message {
                 silence: from.millis()?,
                 inquiry: from.millis()?,
             },
-            6 => Message::Ask { nonce: from.u32()?, about: from.name()? },
+            6 => Message::Ask {
+                nonce: from.u32()?,
+                about: from.name()?,
+                generation: u64::from_be_bytes(from.array()?),
+            },
             7 => Message::Answer { nonce: from.u32()?, is_heard: from.flag()? },
             8 => {
                 let mut notes = Vec::new();
@@ -450,8 +457,11 @@ mod tests {
             prop::collection::vec(note, 0..=LIMITS.notes_in_datagram).prop_map(Message::Notes),
             Just(Message::Want),
             verdict,
-            (any::<u32>(), "[a-z]{1,9}")
-                .prop_map(|(nonce, about)| Message::Ask { nonce, about: about.into() }),
+            (any::<u32>(), "[a-z]{1,9}").prop_map(|(nonce, about)| Message::Ask {
+                nonce,
+                about: about.into(),
+                generation: u64::from(nonce) << 7
+            }),
             (any::<u32>(), any::<bool>()).prop_map(|(nonce, is_heard)| Message::Answer { nonce, is_heard }),
         ]
     }

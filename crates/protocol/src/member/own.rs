@@ -219,17 +219,23 @@ impl Members {
 
     /// Takes account of time in which nothing was done here. Nobody else is to blame for that silence.
     pub(super) fn wake(&mut self, slip: Duration, now: Instant) {
+        self.heard_anybody += slip;
+        self.inquiries.values_mut().for_each(|inquiry| inquiry.forgive(slip));
+        self.errands.iter_mut().for_each(|errand| errand.until += slip);
+        self.watched.values_mut().for_each(|watched| watched.forgive(slip));
+        self.was_away(slip, now);
+    }
+
+    /// Also if the clock stood still, so that no time has passed here.
+    pub(super) fn was_away(&mut self, slip: Duration, now: Instant) {
         let own = self.options.detection;
         if slip >= own.interval / 2 {
             self.state.counters.slips += 1;
             self.state.counters.worst_slip = self.state.counters.worst_slip.max(slip);
             self.tell(Event::Slipped { by: slip });
         }
-        self.watched.values_mut().for_each(|watched| watched.forgive(slip, now));
-        self.inquiries.values_mut().for_each(|inquiry| inquiry.forgive(slip));
-        self.errands.iter_mut().for_each(|errand| errand.until += slip);
-        self.heard_anybody += slip;
         if slip >= own.time() {
+            self.watched.values_mut().for_each(|watched| watched.begin_anew(now));
             self.was_asleep = true;
             self.probed = None;
             self.relearn(false, now);
@@ -280,6 +286,9 @@ impl Members {
 
     fn end_relearning(&mut self) {
         self.relearning = None;
-        self.was_asleep = false;
+        if std::mem::take(&mut self.was_asleep) && self.state.own.record.standing == Standing::Alive {
+            // Whoever took anything over meanwhile need not be there any more to be heard of.
+            self.reunited = Some(self.options.name.clone());
+        }
     }
 }

@@ -365,7 +365,7 @@ impl Members {
         self.spreading.append(&mut told);
     }
 
-    fn record_of(&self, name: &Name) -> Option<Record> {
+    pub(super) fn record_of(&self, name: &Name) -> Option<Record> {
         if *name == self.options.name {
             return Some(self.state.own.record.clone());
         }

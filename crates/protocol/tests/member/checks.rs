@@ -101,7 +101,7 @@ impl World {
                 .copied()
                 .filter(|who| self.speakers[*who].answers(address, self.now))
                 .collect();
-            for (place, one) in answering.iter().enumerate() {
+            for (place, one) in answering.iter().enumerate().filter(|_| !self.network.has_cuts()) {
                 for other in &answering[place + 1..] {
                     if groups[*one] == groups[*other] && self.network.is_mutual(*one, *other) {
                         return self.violated(
@@ -284,6 +284,7 @@ impl World {
         let is_alone = own.is_some_and(|own| own.is_isolated && own.yields);
         let is_excused = |number: u16| {
             self.is_excused(who, number)
+                || self.is_damped(number)
                 || is_alone && (0..self.setup.nodes).any(|other| other != who && self.has_cause(other))
         };
         let removed = before.without(after).find(|number| !is_excused(*number));
@@ -297,6 +298,12 @@ impl World {
 
     fn is_excused(&self, who: usize, number: u16) -> bool {
         !self.network.is_whole() || self.has_cause(who) || self.has_cause(usize::from(number))
+    }
+
+    /// One that failed is a candidate only as long as there is nobody else, and then again.
+    fn is_damped(&self, number: u16) -> bool {
+        let members = self.speakers[usize::from(number)].members.as_ref();
+        members.is_some_and(|members| members.state().own.record.failures > 0)
     }
 
     /// Whether whatever others think of it may have a reason.

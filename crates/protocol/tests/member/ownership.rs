@@ -64,8 +64,7 @@ impl Election {
 
     /// Or the name that nobody has.
     pub(crate) fn view(&self, candidates: &BTreeSet<Name>) -> Result<View, Name> {
-        let empty = View(vec![0; self.names.len().div_ceil(64)]);
-        candidates.iter().try_fold(empty, |view, name| match self.number(name) {
+        candidates.iter().try_fold(View::default(), |view, name| match self.number(name) {
             Some(number) => Ok(view.with(number, true)),
             None => Err(name.clone()),
         })

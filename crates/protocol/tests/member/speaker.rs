@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::member::{Members, Name};
+use protocol::member::{Input, Members, Name};
 
 use super::clock::{Clock, NEVER, Time};
 use super::ownership::{Owners, View};
@@ -41,6 +41,8 @@ pub(crate) struct Speaker {
     pub(crate) ends: bool,
     /// The number of the key that it seals with.
     pub(crate) key: u32,
+    /// What it is to be told when it is awake.
+    pub(crate) inputs: Vec<Input>,
     pub(crate) queue: VecDeque<(SocketAddr, Rc<[u8]>)>,
     pub(crate) turn_at: Time,
     /// The thread of membership does not run until then.
@@ -94,6 +96,7 @@ impl Speaker {
             is_leaving: false,
             ends: false,
             key: 0,
+            inputs: Vec::new(),
             queue: VecDeque::new(),
             turn_at: NEVER,
             asleep_until: Time::ZERO,
@@ -143,6 +146,7 @@ impl Speaker {
         self.is_leaving = false;
         self.ends = false;
         self.is_excusable = false;
+        self.inputs.clear();
         self.queue.clear();
         self.turn_at = NEVER;
         self.asleep_until = Time::ZERO;

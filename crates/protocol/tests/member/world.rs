@@ -287,6 +287,9 @@ impl World {
     /// Something that does not come over the network. As a driver does, what has arrived is handed over at the next turn.
     pub(crate) fn input(&mut self, who: usize, input: Input) {
         let speaker = &mut self.speakers[who];
+        if !speaker.is_awake(self.now) {
+            return speaker.inputs.push(input);
+        }
         let Some(members) = speaker.members.as_mut() else { return };
         members.handle(input, speaker.clock.read(self.now));
         self.drain(who);
@@ -325,6 +328,9 @@ impl World {
         let now = speaker.clock.read(self.now);
         if let Some(slept) = speaker.slept.take() {
             members.handle(Input::Slept(slept), now);
+        }
+        for input in speaker.inputs.drain(..) {
+            members.handle(input, now);
         }
         for (from, bytes) in speaker.queue.drain(..) {
             members.handle(Input::Datagram { from, bytes: bytes.to_vec() }, now);
