@@ -18,7 +18,7 @@ fn address(last: u8) -> IpAddr {
 }
 
 fn these(names: &[&str]) -> Interfaces {
-    Interfaces::These(names.iter().map(|&name| name.to_owned()).collect())
+    Interfaces::these(names.iter().map(|&name| name.to_owned()))
 }
 
 /// One pool, which the nodes may announce from these interfaces.

@@ -14,7 +14,7 @@ fn doing(interfaces: &[&str]) -> Doing {
     let address: IpAddr = "192.0.2.1".parse().unwrap();
     let interfaces = match interfaces {
         [] => Interfaces::All,
-        names => Interfaces::These(names.iter().map(|&name| name.to_owned()).collect()),
+        names => Interfaces::these(names.iter().map(|&name| name.to_owned())),
     };
     Doing {
         addresses: [address].into(),

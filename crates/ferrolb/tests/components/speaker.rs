@@ -221,7 +221,7 @@ async fn interfaces_are_those_of_the_advertisements_of_the_node() {
     assert_eq!(speaker.wire.interfaces("192.0.2.7"), Some(Interfaces::All));
     let path = format!("{}/l2", of_metallb("l2advertisements"));
     cluster.patch(&path, json!({"spec": {"interfaces": ["eth1"]}})).await;
-    let only = Interfaces::These(["eth1".to_owned()].into());
+    let only = Interfaces::these(["eth1".to_owned()]);
     wait("only one interface is left", async || {
         let is = speaker.wire.interfaces("192.0.2.7");
         if is.as_ref() == Some(&only) { Ok(()) } else { Err(format!("{is:?}")) }

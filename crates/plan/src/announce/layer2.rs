@@ -187,7 +187,7 @@ impl<'a> Election<'a> {
         let here = self.advertisements.iter().filter(|advertisement| advertisement.allows(position));
         here.map(|advertisement| match &advertisement.config.interfaces {
             all if all.is_empty() => Interfaces::All,
-            these => Interfaces::These(these.clone()),
+            these => Interfaces::these(these.iter().cloned()),
         })
         .reduce(Interfaces::union)
         .unwrap_or(Interfaces::All)

@@ -1,15 +1,21 @@
 //! On which interfaces an address is answered for.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
+/// Each address has them several times, so they are shared.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Interfaces {
     All,
     /// By name. May be empty, or name what does not exist.
-    These(BTreeSet<String>),
+    These(Arc<BTreeSet<String>>),
 }
 
 impl Interfaces {
+    pub fn these(names: impl IntoIterator<Item = String>) -> Interfaces {
+        Interfaces::These(Arc::new(names.into_iter().collect()))
+    }
+
     pub fn contain(&self, name: &str) -> bool {
         match self {
             Interfaces::All => true,
@@ -20,7 +26,7 @@ impl Interfaces {
     pub fn union(self, other: Interfaces) -> Interfaces {
         match (self, other) {
             (Interfaces::These(mut these), Interfaces::These(those)) => {
-                these.extend(those);
+                Arc::make_mut(&mut these).extend(those.iter().cloned());
                 Interfaces::These(these)
             }
             _ => Interfaces::All,
@@ -33,7 +39,7 @@ mod tests {
     use super::*;
 
     fn these(names: &[&str]) -> Interfaces {
-        Interfaces::These(names.iter().map(|&name| name.to_owned()).collect())
+        Interfaces::these(names.iter().map(|&name| name.to_owned()))
     }
 
     #[test]

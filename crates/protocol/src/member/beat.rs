@@ -146,7 +146,9 @@ impl Members {
             }
             return;
         }
-        if is_new && self.watched.len() >= LIMITS.watched {
+        let is_one_of_many = self.state.members.len() > LIMITS.many;
+        let most = if is_one_of_many { LIMITS.watched_of_many } else { LIMITS.watched };
+        if is_new && self.watched.len() >= most {
             self.state.counters.dropped.too_many += 1;
             return self.refuse(from, beat.mine, BeatState::AdminDown);
         }

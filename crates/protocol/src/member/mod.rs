@@ -166,6 +166,7 @@ pub const LIMITS: Limits = Limits {
     watchers_of_many: 2,
     many: 64,
     watched: 8,
+    watched_of_many: 3,
     asked: 3,
     inquiries: 64,
     datagram: 1200,
@@ -187,6 +188,7 @@ pub struct Limits {
     pub many: usize,
     /// Nodes that one watches over.
     pub watched: usize,
+    pub watched_of_many: usize,
     /// Nodes that are asked about one that is silent.
     pub asked: usize,
     /// Going on at once, for others and for itself.

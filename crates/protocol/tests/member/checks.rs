@@ -300,10 +300,10 @@ impl World {
         !self.network.is_whole() || self.has_cause(who) || self.has_cause(usize::from(number))
     }
 
-    /// Such a one is a candidate as long as there is nobody else.
+    /// One that failed is a candidate only as long as there is nobody else, and then again.
     fn is_damped(&self, number: u16) -> bool {
         let members = self.speakers[usize::from(number)].members.as_ref();
-        members.is_some_and(|members| members.state().own.record.standing == Standing::Damped)
+        members.is_some_and(|members| members.state().own.record.failures > 0)
     }
 
     /// Whether whatever others think of it may have a reason.

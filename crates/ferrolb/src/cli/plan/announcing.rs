@@ -185,7 +185,7 @@ pub(super) fn one_line(reasons: &Reasons<'_>) -> String {
 fn names(interfaces: Interfaces) -> BTreeSet<String> {
     match interfaces {
         Interfaces::All => BTreeSet::new(),
-        Interfaces::These(names) => names,
+        Interfaces::These(names) => Arc::unwrap_or_clone(names),
     }
 }
 

@@ -21,7 +21,7 @@ fn apply(layer2: &Layer2, changes: Vec<Change>) {
 fn announce(address: &str, interfaces: &[&str]) -> Change {
     let interfaces = match interfaces {
         [] => Interfaces::All,
-        names => Interfaces::These(names.iter().map(|&name| name.to_owned()).collect()),
+        names => Interfaces::these(names.iter().map(|&name| name.to_owned())),
     };
     Change::Announce { address: address.parse().unwrap(), interfaces, claim: Claim::Fresh }
 }

@@ -193,7 +193,7 @@ fn interfaces_are_those_of_the_advertisements_for_service_and_node() {
     ] {
         let service = application("foo", &["10.20.30.1", "fd00:20::1"]);
         let found = on_node(&one_pool(&BOTH, advertisements), &service, &serving(&["iris1"]), "iris2");
-        let interfaces = expected.map_or(Interfaces::All, |names| Interfaces::These(set(names)));
+        let interfaces = expected.map_or(Interfaces::All, |names| Interfaces::these(set(names)));
         let expected = ["10.20.30.1", "fd00:20::1"].map(|ip| (ip.parse().unwrap(), interfaces.clone()));
         assert_eq!(found.layer2.unwrap().addresses, expected, "{case}");
     }
@@ -207,7 +207,7 @@ fn each_node_answers_on_the_interfaces_of_its_own_advertisement() {
         let found = everywhere(&one_pool(&BOTH, each.clone()), &service(&[address]), &serving(&["iris1"]));
         let owners: Vec<_> =
             found.layer2.iter().filter_map(|(node, it)| Some((&**node, it.as_ref().ok()?))).collect();
-        let interfaces = Interfaces::These(set(&[interface]));
+        let interfaces = Interfaces::these(set(&[interface]));
         let expected = Layer2 { addresses: vec![(address.parse().unwrap(), interfaces)] };
         assert_eq!(owners, [(owner, &expected)]);
     }

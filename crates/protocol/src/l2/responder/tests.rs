@@ -104,7 +104,7 @@ impl Node {
 fn announce(address: &str, interfaces: &[&str], probe: bool) -> Input {
     let interfaces = match interfaces {
         [] => Interfaces::All,
-        names => Interfaces::These(names.iter().map(|&name| name.to_owned()).collect()),
+        names => Interfaces::these(names.iter().map(|&name| name.to_owned())),
     };
     Input::Announce { address: ip(address), interfaces, probe, counters: Arc::default() }
 }
@@ -504,7 +504,7 @@ fn what_is_beyond_the_limits_is_counted_and_told() {
     let mut node = node();
     for number in 0..LIMITS.addresses as u32 {
         let address = IpAddr::V4(std::net::Ipv4Addr::from_bits(number + 1));
-        let none = Interfaces::These(BTreeSet::new());
+        let none = Interfaces::these([]);
         node.tell(Input::Announce { address, interfaces: none, probe: false, counters: Arc::default() });
     }
     assert_eq!(text(&node.announce("192.0.2.7", &[])), ["Event(TooMany { address: 192.0.2.7 })"]);
