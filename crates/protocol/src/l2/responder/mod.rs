@@ -265,7 +265,9 @@ impl Responder {
     }
 
     fn announce_again(&mut self, address: IpAddr, now: Instant) {
-        if self.addresses.get(&address).is_some_and(Announced::is_ours) {
+        // Also one that is doubted: whoever says so has decided meanwhile that it is ours.
+        let is_ours = |it: &Announced| matches!(it.phase, Phase::Ours { .. } | Phase::Doubted { .. });
+        if self.addresses.get(&address).is_some_and(is_ours) {
             self.claim(address, now);
         }
     }

@@ -1,7 +1,7 @@
 //! What is sent though nobody asked: announcements, their repetitions and refreshes, and probes before a claim.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Announced, Event, Interface, Output, Phase, Responder};
 use crate::l2::arp::{self, Operation};
