@@ -43,6 +43,8 @@ impl Questions {
 pub struct Report {
     pub asked: usize,
     pub answered: usize,
+    /// Where the other side, or somebody on the way, refused or broke it off. All others without an answer met silence.
+    pub broken: usize,
     /// The longest time from one question that was answered to the next, if there was one between them that was not;
     /// the beginning and the end count as answered.
     pub longest_gap_ms: f64,
@@ -90,8 +92,16 @@ pub fn run(questions: Questions, stop: impl Future<Output = ()>) -> std::io::Res
     Ok(runtime.block_on(ask(questions, stop)))
 }
 
-/// When a question was asked, and who answered.
-type Outcome = (Duration, Option<String>);
+/// When a question was asked, and what came of it.
+type Outcome = (Duration, Answer);
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Answer {
+    /// The node that answered.
+    Of(String),
+    Broken,
+    Silence,
+}
 
 async fn ask(questions: Questions, stop: impl Future<Output = ()>) -> Report {
     let mut stop = std::pin::pin!(stop);
@@ -112,7 +122,12 @@ async fn ask(questions: Questions, stop: impl Future<Output = ()>) -> Report {
                     let at = begun.elapsed();
                     let answer = timeout(questions.patience, question(questions)).await;
                     // Whoever waits for it goes on until all have told.
-                    let _ = told.send((at, answer.ok().and_then(Result::ok))).await;
+                    let answer = match answer {
+                        Ok(Ok(node)) => Answer::Of(node),
+                        Ok(Err(_)) => Answer::Broken,
+                        Err(_) => Answer::Silence,
+                    };
+                    let _ = told.send((at, answer)).await;
                 });
             }
         }
@@ -137,7 +152,8 @@ impl Report {
             }
         };
         for (at, answer) in outcomes {
-            let Some(node) = answer else {
+            let Answer::Of(node) = answer else {
+                report.broken += usize::from(answer == Answer::Broken);
                 is_gap = true;
                 continue;
             };
@@ -202,7 +218,7 @@ mod tests {
     #[test]
     fn the_longest_gap_is_between_answers_with_a_question_lost_between_them() {
         let millis = Duration::from_millis;
-        let by = |node: &str| Some(node.to_owned());
+        let by = |node: &str| Answer::Of(node.to_owned());
         for (case, outcomes, expected) in [
             ("nothing asked", vec![], (0.0, 0.0)),
             (
@@ -215,19 +231,19 @@ mod tests {
                 vec![
                     (millis(0), by("a")),
                     (millis(30), by("b")),
-                    (millis(10), None),
-                    (millis(20), None),
-                    (millis(40), None),
+                    (millis(10), Answer::Silence),
+                    (millis(20), Answer::Broken),
+                    (millis(40), Answer::Silence),
                     (millis(50), by("b")),
                 ],
                 (30.0, 0.0),
             ),
             (
                 "at the end",
-                vec![(millis(0), by("a")), (millis(10), by("a")), (millis(20), None)],
+                vec![(millis(0), by("a")), (millis(10), by("a")), (millis(20), Answer::Silence)],
                 (90.0, 10.0),
             ),
-            ("all the time", vec![(millis(5), None)], (100.0, 0.0)),
+            ("all the time", vec![(millis(5), Answer::Silence)], (100.0, 0.0)),
         ] {
             let report = Report::of(outcomes, millis(100));
             assert_eq!((report.longest_gap_ms, report.longest_gap_at_ms), expected, "{case}");

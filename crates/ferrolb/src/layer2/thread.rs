@@ -171,6 +171,8 @@ impl Thread {
             for event in events.drain(..) {
                 match event.data.u64() {
                     KEY_COMMANDS => {
+                        // What was prepared before is not to pass a gate that is opened by what comes now.
+                        self.flush();
                         if self.take_commands(now).is_err() {
                             return;
                         }

@@ -98,13 +98,18 @@ impl Session<'_> {
             self.turns.is_ready = is_ready;
             self.membership.is_ready(is_ready);
         }
+        let mut changes = Vec::new();
         if let Some((turn, was_away)) = self.turns.open.take() {
             self.turns.current = turn;
             self.turns.again |= was_away;
-            self.wire.apply(vec![WireChange::Decided(turn)]);
+            changes.push(WireChange::Decided(turn));
         }
         if std::mem::take(&mut self.turns.again) {
-            self.wire.apply(vec![WireChange::Again]);
+            // Together with what opens the gate, so that nothing is answered before it is claimed.
+            changes.push(WireChange::Again);
+        }
+        if !changes.is_empty() {
+            self.wire.apply(changes);
         }
         if let Some(Prepared { after, heirs }) = prepared {
             self.membership.plan(Plan { turn: self.turns.current, after });

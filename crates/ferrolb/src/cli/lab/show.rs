@@ -68,6 +68,9 @@ pub(super) fn report(report: &Report, format: Format) -> anyhow::Result<u8> {
     }
     let nodes: Vec<_> = report.nodes.iter().map(|(node, answers)| format!("{node} {answers}")).collect();
     let mut text = format!("asked {}, answered {} ({})\n", report.asked, report.answered, nodes.join(", "));
+    if report.broken > 0 {
+        let _ = writeln!(text, "{} refused or broken off", report.broken);
+    }
     let _ = match report.longest_gap_ms > 0.0 {
         true => writeln!(
             text,
