@@ -232,7 +232,13 @@ impl Members {
                 self.asked(nonce, (&about, generation), &name, now);
             }
             Message::Answer { nonce, is_heard } => self.answered(nonce, is_heard, &name),
-            message => self.take_news(message, now),
+            message => {
+                let is_of_table = matches!(message, Message::Records(_));
+                self.take_news(message, now);
+                if is_of_table {
+                    self.relearned_more_from(&name, now);
+                }
+            }
         }
     }
 
@@ -277,7 +283,8 @@ impl Members {
                 member.missed_at = member.missed_at.filter(|missed| asked_at < Some(*missed));
             }
             self.is_joined_by(now);
-            self.relearned_from(&name);
+            let is_same = digest == self.digest();
+            self.relearned_from(&name, is_same);
         } else {
             self.pong(nonce, &own);
             if is_current && self.is_doubtful(&name) && self.pings.len() < LIMITS.peers {

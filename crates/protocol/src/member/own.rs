@@ -118,8 +118,6 @@ impl Members {
             self.damp(now);
         }
         self.say(now, |_| {});
-        // All that was asked of it is answered.
-        self.relearning = None;
         let by = by.unwrap_or_else(|| self.options.name.clone());
         self.tell(Event::Refuted { by: by.clone() });
         self.reunited = Some(by);
@@ -257,14 +255,25 @@ impl Members {
             Some(Relearning { missing: asked, answers: 0, since: now, until: now + time, is_second });
     }
 
-    /// A member has told what it knows of this node, and if that was bad news it is dealt with already.
-    pub(super) fn relearned_from(&mut self, name: &Name) {
+    /// A member has told what it knows of this node, and if that was bad news it is dealt with already. What it knows of others
+    /// has to be known as well: addresses of this node may be those of one that came meanwhile.
+    pub(super) fn relearned_from(&mut self, name: &Name, is_same: bool) {
         let Some(relearning) = &mut self.relearning else { return };
-        if relearning.missing.remove(name) {
-            relearning.answers += 1;
+        relearning.answers += usize::from(relearning.missing.contains(name));
+        if is_same {
+            relearning.missing.remove(name);
+        } else if relearning.missing.contains(name) {
+            return self.send(&name.clone(), &Message::Want);
         }
         if relearning.missing.is_empty() {
             self.end_relearning();
+        }
+    }
+
+    /// Its table has come, or a part of it: whether that was all is asked.
+    pub(super) fn relearned_more_from(&mut self, name: &Name, now: Instant) {
+        if self.relearning.as_ref().is_some_and(|relearning| relearning.missing.contains(name)) {
+            self.ping(name, now);
         }
     }
 

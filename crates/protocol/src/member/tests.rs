@@ -288,6 +288,30 @@ fn who_wakes_up_is_silent_until_it_knows_what_became_of_it() {
 }
 
 #[test]
+fn who_wakes_up_answers_not_before_it_knows_who_came_meanwhile() {
+    for has_lost_what_came in [false, true] {
+        let mut net = Net::of(4);
+        net.nodes.remove(&0);
+        net.run(ms(1000));
+        net.asleep.insert(1);
+        net.run(ms(1000));
+        net.add(Options { generation: 2000, seed: 4711, ..options(0) }, 4);
+        net.run(ms(2000));
+        assert_eq!(net.candidates(2), [0, 2, 3]);
+        net.asleep.clear();
+        if has_lost_what_came {
+            net.wire.retain(|(_, to, _, _)| *to != address(1));
+        }
+        let woken = net.now;
+        while net.nodes[&1].may_answer_until().is_none_or(|until| until <= net.now) {
+            net.run(Duration::from_micros(100));
+            assert!(net.now - woken < ms(150), "it takes part again");
+        }
+        assert_eq!(net.candidates(1), [0, 1, 2, 3], "{has_lost_what_came}");
+    }
+}
+
+#[test]
 fn a_watcher_that_slept_accuses_nobody() {
     let mut net = Net::of(3);
     net.asleep.extend([0, 1, 2]);
