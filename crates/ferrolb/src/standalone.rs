@@ -13,6 +13,7 @@ use crate::call;
 use crate::controller::{self, Controller, Progress};
 use crate::embedded::{self, Embedded};
 use crate::layer2;
+use crate::members;
 use crate::speaker::{self, Speaker};
 
 /// Who writes definitions, in the words of server-side apply.
@@ -50,11 +51,6 @@ pub struct Standalone {
     speaker: Option<Speaker>,
 }
 
-/// Runs until told to stop: first the controller ends, then the server.
-pub async fn run(options: &Options, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
-    Standalone::open(options).await?.run(stop).await
-}
-
 impl Standalone {
     pub async fn open(options: &Options) -> anyhow::Result<Standalone> {
         let server = Embedded::open(&options.server).await?;
@@ -76,11 +72,17 @@ impl Standalone {
         &self.server
     }
 
+    /// What the speaker knows of others, if there is one.
+    pub fn members(&self) -> Option<watch::Receiver<members::Seen>> {
+        self.speaker.as_ref().map(Speaker::members)
+    }
+
     /// What is known of the controller.
     pub fn progress(&self) -> Progress {
         self.controller.progress()
     }
 
+    /// Until told to stop: first the controller ends, then the server.
     pub async fn run(self, stop: impl Future<Output = ()>) -> anyhow::Result<()> {
         let Standalone { server, controller, speaker } = self;
         let is_ready = controller.progress().is_ready;

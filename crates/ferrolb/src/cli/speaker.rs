@@ -316,12 +316,11 @@ async fn serve(
     if args.health_probe_port > 0 {
         let address = ([127, 0, 0, 1], args.health_probe_port).into();
         // As upstream's: whatever the cluster does, this process is all right.
-        let ready = Check { name: "readyz", is_met: tokio::sync::watch::channel(true).1 };
         servers
             .serve_probes(
                 address,
                 "--health-probe-port",
-                probes::router(vec![ready]).merge(members::router(speaker.members())),
+                probes::router(vec![Check::met()]).merge(members::router(speaker.members())),
             )
             .await?;
     }

@@ -4,12 +4,15 @@ use anyhow::Context;
 use clap::Args;
 
 use super::apiserver::ServeArgs;
+use super::component::Servers;
 use super::ending;
 use super::plan::DEFAULT_NAMESPACE;
 use super::speaker::OwnArgs;
 use crate::logging;
+use crate::members;
+use crate::serving::probes::{self, Check};
 use crate::speaker;
-use crate::standalone::{self, Options, SpeakerOptions};
+use crate::standalone::{Options, SpeakerOptions, Standalone};
 
 #[derive(Debug, Args)]
 pub(super) struct StandaloneArgs {
@@ -27,6 +30,9 @@ pub(super) struct StandaloneArgs {
     /// With --speaker: the name of this host as a node; its host name if not given
     #[arg(long, requires = "speaker", default_value = "", hide_default_value = true)]
     node_name: String,
+    /// With --speaker: serve probes, and what `ferrolb members` shows, on this port of 127.0.0.1; 0 serves none
+    #[arg(long, requires = "speaker", default_value_t = 0)]
+    health_probe_port: u16,
     #[command(flatten)]
     own: OwnArgs,
 }
@@ -72,7 +78,14 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<u8> {
     runtime.block_on(async {
         // First, so that a signal during the start is not lost.
         let stop = ending::told()?;
-        standalone::run(&options, stop).await
+        let standalone = Standalone::open(&options).await?;
+        let mut servers = Servers::new();
+        if let Some(members) = standalone.members().filter(|_| args.health_probe_port > 0) {
+            let address = ([127, 0, 0, 1], args.health_probe_port).into();
+            let router = probes::router(vec![Check::met()]).merge(members::router(members));
+            servers.serve_probes(address, "--health-probe-port", router).await?;
+        }
+        servers.beside(standalone.run(stop)).await
     })?;
     // What is still going on in the background may hold the store, which closes its file when nobody does.
     drop(runtime);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
 use prometheus::{
-    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
+    GaugeVec, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
 };
 use protocol::member::Verdict;
 use tokio::sync::watch;
@@ -171,5 +171,18 @@ fn of_counters(view: &View) -> Vec<MetricFamily> {
         dropped.with_label_values(&[reason]).inc_by(count);
     }
     families.extend(dropped.collect());
+    let own = &view.state.own;
+    for (name, help, is_so) in [
+        (
+            "ferrolb_member_isolated",
+            "1 while this node hears no other, though there are some.",
+            own.is_isolated,
+        ),
+        ("ferrolb_member_may_answer", "1 while this node may answer for addresses.", view.may_answer),
+    ] {
+        let gauge = IntGauge::new(name, help).expect("the name of a metric is well-formed");
+        gauge.set(is_so.into());
+        families.extend(gauge.collect());
+    }
     families
 }

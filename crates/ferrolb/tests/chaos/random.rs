@@ -2,23 +2,18 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-pub(crate) struct Random(u64);
+pub(crate) struct Random(protocol::random::Random);
 
 impl Random {
     pub(crate) fn new(seed: u64) -> Random {
-        Random(seed)
+        Random(protocol::random::Random::new(seed))
     }
 
     pub(crate) fn seed() -> u64 {
         RandomState::new().hash_one(0)
     }
 
-    /// SplitMix64.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
+        self.0.draw() % bound
     }
 }

@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 use crate::site::{DEADLINE, Site, at, eventually, options};
 
 const API: &str = "10.10.0.11:6443";
+/// Where the two hear each other.
+const PLACES: [&str; 2] = ["10.10.0.11", "10.10.0.12"];
 const V4: &str = "10.10.100.80";
 const V6: &str = "fd00:10:10::100:80";
 const SLICE: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/site";
@@ -96,6 +98,8 @@ impl Hosts {
                 "--service-cluster-ip-range",
                 networks,
                 "--speaker",
+                "--health-probe-port",
+                "17472",
             ],
             _ => vec![
                 "speaker",
@@ -110,7 +114,9 @@ impl Hosts {
         };
         let log = File::options().create(true).append(true).open(self.log(host)).unwrap();
         let mut command = self.site.lab.command(node(host), env!("CARGO_BIN_EXE_ferrolb")).unwrap();
+        let [own, other] = if host == "a" { PLACES } else { [PLACES[1], PLACES[0]] };
         command.args(arguments).args(["--node-name", host, "--proxy"]);
+        command.args(["--ml-bindaddr", own, "--peers", other]);
         let child =
             command.stdout(log.try_clone().unwrap()).stderr(log).stdin(Stdio::null()).spawn().unwrap();
         self.processes[number(host)] = Some(child);
@@ -247,6 +253,15 @@ fn an_address_works_moves_and_leaves_nothing_behind() {
             .iter()
             .all(|it| hosts.api(Method::GET, &format!("/api/v1/nodes/{it}"), &Value::Null).is_some())
     });
+    for (host, other) in [("a", "b"), ("b", "a")] {
+        eventually("they watch over each other", || {
+            let seen =
+                hosts.site.output(node(host), env!("CARGO_BIN_EXE_ferrolb"), &["members", "-o", "json"]);
+            let seen: Value = serde_json::from_slice(&seen.stdout).unwrap_or_default();
+            let member = &seen["members"][0];
+            member["node"] == other && member["state"] == "alive" && member["watching"]["isUp"] == true
+        });
+    }
     hosts.exclude("b", true);
     hosts.serve();
     hosts.owns("a", "b");

@@ -89,6 +89,20 @@ fn a_speaker_that_dies_is_replaced_at_once_and_it_is_told_how_long_it_took() {
         members.into_iter().find(|it| it["node"] == *owner).unwrap_or_default()
     };
     assert_eq!(of_owner(&members(&site, &next))["state"], "down");
+    let tokens = site.lab.kubeconfig().with_file_name("tokens.csv");
+    let tokens = std::fs::read_to_string(tokens).unwrap();
+    let header = format!("Authorization: Bearer {}", tokens.split(',').next().unwrap());
+    let metrics = site.run(&next, "curl", &["-sk", "-H", &header, "https://127.0.0.1:9120/metrics"]);
+    for series in [
+        "ferrolb_member_detection_seconds_count 1",
+        "ferrolb_member_takeover_seconds_count 1",
+        r#"ferrolb_members{state="alive"} 2"#,
+        r#"ferrolb_members{state="down"} 1"#,
+        "ferrolb_member_isolated 0",
+        "ferrolb_member_may_answer 1",
+    ] {
+        assert!(metrics.lines().any(|line| line == series), "{series}: {metrics}");
+    }
     site.lab.start_speaker(&owner).unwrap();
     site.owner_among("web", &[&owner]);
     assert_eq!(of_owner(&members(&site, &next))["state"], "alive");

@@ -259,6 +259,10 @@ impl Members {
         if is_new_start || !is_up {
             self.forget_sessions(&name);
         }
+        if is_new_start {
+            // Whatever was asked was about the one before.
+            self.inquiries.remove(&name);
+        }
         // What a start that is over cannot do any more others are to do at once.
         let was_candidate = was_up && before.standing == Standing::Alive;
         if was_up && standing == Standing::Down {

@@ -32,6 +32,11 @@ impl Clock {
             + Duration::from_nanos(u64::from(!shown.is_zero()))
     }
 
+    /// If it stands still it goes on from now.
+    pub(crate) fn go_on(&mut self, now: Time) {
+        self.since = self.since.min(now);
+    }
+
     /// From `from` until `to` it stood still.
     pub(crate) fn stood_still(&mut self, from: Time, to: Time) {
         *self = Clock { since: to, then: self.read(from), fast: self.fast };

@@ -260,6 +260,7 @@ impl World {
     pub(crate) fn stop(&mut self, who: usize) {
         self.unclaim_all(who);
         self.reach.remove(&self.speakers[who].address);
+        self.speakers[who].clock.go_on(self.now);
         self.speakers[who].stop();
         self.groups = None;
     }

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use super::schedule::{Later, Schedule, Scope};
 use super::{AddressCounters, Counters, DropReason, Frame, Interfaces, LIMITS, MacAddress, TIMES, ndp};
 use crate::Machine;
+use crate::random::Random;
 
 use conflicts::Conflicts;
 use rivalry::Rivalry;
-use rounds::Jitter;
 
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -123,7 +123,7 @@ pub struct Responder {
     fellows: BTreeSet<MacAddress>,
     schedule: Schedule,
     refresh: Option<Duration>,
-    jitter: Jitter,
+    random: Random,
     counters: Arc<Counters>,
     outputs: VecDeque<Output>,
 }
@@ -168,7 +168,7 @@ impl Responder {
             fellows: BTreeSet::new(),
             schedule: Schedule::new(now),
             refresh: options.refresh,
-            jitter: Jitter::new(options.seed),
+            random: Random::new(options.seed),
             counters,
             outputs: VecDeque::new(),
         }
@@ -265,7 +265,9 @@ impl Responder {
     }
 
     fn announce_again(&mut self, address: IpAddr, now: Instant) {
-        if self.addresses.get(&address).is_some_and(Announced::is_ours) {
+        // Also one that is doubted: whoever says so has decided meanwhile that it is ours.
+        let is_ours = |it: &Announced| matches!(it.phase, Phase::Ours { .. } | Phase::Doubted { .. });
+        if self.addresses.get(&address).is_some_and(is_ours) {
             self.claim(address, now);
         }
     }

@@ -1,7 +1,7 @@
 //! What is sent though nobody asked: announcements, their repetitions and refreshes, and probes before a claim.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::{Announced, Event, Interface, Output, Phase, Responder};
 use crate::l2::arp::{self, Operation};
@@ -73,7 +73,7 @@ impl Responder {
         if next <= repeat_until {
             self.schedule.later(address, Later::Round, next);
         } else if let Some(refresh) = self.refresh {
-            self.schedule.later(address, Later::Refresh, now + self.jitter.about(refresh));
+            self.schedule.later(address, Later::Refresh, now + self.random.part_of(refresh, 80, 120));
         }
     }
 
@@ -163,25 +163,4 @@ pub(super) fn probe(address: IpAddr, interface: &Interface) -> [Option<Frame>; 1
 
 fn probe_ipv4(address: Ipv4Addr, station: MacAddress) -> Frame {
     arp::Packet::probe(station, address).frame(MacAddress::BROADCAST)
-}
-
-/// Numbers that look random and are the same for the same seed (SplitMix64).
-#[derive(Debug)]
-pub(super) struct Jitter(u64);
-
-impl Jitter {
-    pub(super) fn new(seed: u64) -> Jitter {
-        Jitter(seed)
-    }
-
-    /// Between four and six fifths of it.
-    fn about(&mut self, time: Duration) -> Duration {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^= mixed >> 31;
-        let permille = 800 + (mixed % 401) as u32;
-        time / 1000 * permille
-    }
 }

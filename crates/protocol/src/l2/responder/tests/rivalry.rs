@@ -124,3 +124,14 @@ fn only_what_is_ours_can_be_given_way_with() {
     assert_eq!(silent.tell(Input::Yield { address: ip("192.0.2.7"), until }), [Output::Event(yielded)]);
     assert_eq!(silent.pass(REFRESH), []);
 }
+
+#[test]
+fn a_doubt_ends_when_everything_is_announced_again() {
+    let mut node = giving_way("192.0.2.7");
+    let again = text(&node.tell(Input::Again));
+    assert!(again.iter().any(|frame| frame.contains("192.0.2.7 is")), "{again:?}");
+    // What a fellow says now is a conflict as any other, and no answer.
+    let (question, answer) = forms("192.0.2.7", FELLOW);
+    assert!(!node.receive(ETH0, &answer).contains(&refused("192.0.2.7", FELLOW)));
+    assert_eq!(node.receive(ETH0, &question).len(), 1);
+}
