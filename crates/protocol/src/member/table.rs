@@ -277,7 +277,8 @@ impl Members {
             self.tell_down(name, verdict);
         } else if was_candidate && standing == Standing::Leaving {
             self.tell(Event::Leaving { name });
-        } else if before.standing == Standing::Down && is_up && !is_new_start {
+        } else if before.standing == Standing::Down && is_up {
+            // Also with a new start: the one before may have gone on answering beside clients that have come back with it.
             self.reunited = Some(name);
         }
     }
