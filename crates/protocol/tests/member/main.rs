@@ -34,7 +34,7 @@ use running::{Seeds, figures, run, run_all};
 
 #[test]
 fn anything_may_happen_and_one_node_answers_in_the_end() {
-    run_all("anything", Seeds::small(350), |seed| plans::anything(seed, running::nodes()));
+    run_all("anything", Seeds::small(1000), |seed| plans::anything(seed, running::nodes()));
 }
 
 #[test]
