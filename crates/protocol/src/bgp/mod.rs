@@ -13,6 +13,8 @@ pub mod update;
 
 mod message;
 mod reader;
+#[cfg(test)]
+mod tests;
 
 pub use capability::{Capability, Family};
 pub use message::{Frame, Kind, Message, RouteRefresh, frame, write};
