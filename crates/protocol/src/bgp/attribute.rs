@@ -228,15 +228,16 @@ impl<'a> Collector<'a> {
             code::AS_PATH => segments(raw.value, self.peer.has_four_octets, self.peer.is_external)
                 .map(|path| into.as_path = Some(path)),
             code::NEXT_HOP => {
-                whole(&mut from, |from| from.array::<4>()).map(|octets| into.next_hop = Some(octets.into()))
+                whole(&mut from, Reader::array::<4>).map(|octets| into.next_hop = Some(octets.into()))
             }
             code::MED => whole(&mut from, Reader::u32).map(|med| into.med = Some(med)),
             code::LOCAL_PREF => {
                 whole(&mut from, Reader::u32).map(|preference| into.local_preference = Some(preference))
             }
             code::COMMUNITIES => some(raw.value, Reader::u32).map(|all| into.communities = all),
-            code::ORIGINATOR_ID => whole(&mut from, |from| from.array::<4>())
-                .map(|octets| into.originator_id = Some(octets.into())),
+            code::ORIGINATOR_ID => {
+                whole(&mut from, Reader::array::<4>).map(|octets| into.originator_id = Some(octets.into()))
+            }
             code::CLUSTER_LIST => some(raw.value, |from| from.array::<4>().map(Ipv4Addr::from))
                 .map(|all| into.cluster_list = all),
             code::EXTENDED_COMMUNITIES => {

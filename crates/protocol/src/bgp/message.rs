@@ -57,7 +57,7 @@ pub fn frame(stream: &[u8], longest: usize) -> Result<Option<Frame<'_>>, Notific
 #[derive(Debug)]
 pub enum Message<'a> {
     Open(Open),
-    Update(Update<'a>),
+    Update(Box<Update<'a>>),
     Notification(Notification),
     KeepAlive,
     /// `None`: of a kind that nobody here knows, which is ignored (RFC 7313, 5).
@@ -77,7 +77,7 @@ impl<'a> Message<'a> {
     pub fn read(frame: Frame<'a>, form: &Form) -> Result<Message<'a>, Notification> {
         Ok(match frame.kind {
             Kind::Open => Message::Open(Open::read(frame.body)?),
-            Kind::Update => Message::Update(Update::read(frame.body, form)?),
+            Kind::Update => Message::Update(Box::new(Update::read(frame.body, form)?)),
             // To one that is no such there is no answer (RFC 4271, 6.4), so it is taken for what it must mean.
             Kind::Notification => Message::Notification(
                 Notification::read(frame.body).unwrap_or_else(|| Notification::new(0, 0)),

@@ -30,7 +30,7 @@ fn body(bytes: &[u8]) -> &[u8] {
 
 fn read<'a>(bytes: &'a [u8], form: &Form) -> Update<'a> {
     match Message::read(frame(bytes, form.longest()).unwrap().unwrap(), form).unwrap() {
-        Message::Update(update) => update,
+        Message::Update(update) => *update,
         other => panic!("{other:?}"),
     }
 }

@@ -246,7 +246,9 @@ fn next_hop(bytes: &[u8], family: Family, form: &Form) -> Option<NextHop> {
 
 /// UPDATE messages as they are sent: as few as there can be.
 pub mod write {
-    use super::{Family, Form, HEADER_BYTES, NextHop, OPTIONAL, Outgoing, Path, UPDATE, code, message, put};
+    use super::{
+        Family, Form, HEADER_BYTES, Ipv6Addr, NextHop, OPTIONAL, Outgoing, Path, UPDATE, code, message, put,
+    };
 
     /// Routes of one family that have all of this in common.
     pub fn announce(family: Family, attributes: &Outgoing, paths: &[Path], form: &Form) -> Vec<Vec<u8>> {
@@ -329,7 +331,7 @@ pub mod write {
             NextHop::V6 { global, link_local } => {
                 value.push(if link_local.is_some() { 32 } else { 16 });
                 value.extend_from_slice(&global.octets());
-                value.extend(link_local.iter().flat_map(|address| address.octets()));
+                value.extend(link_local.iter().flat_map(Ipv6Addr::octets));
             }
         }
         value.push(0);
