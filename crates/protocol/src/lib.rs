@@ -5,6 +5,7 @@
 //! BGP, BFD, ARP, NDP and membership, each in a module of its own with `packet` and `session`.
 #![forbid(unsafe_code)]
 
+pub mod bgp;
 pub mod l2;
 pub mod machine;
 pub mod member;
