@@ -10,5 +10,6 @@ pub mod l2;
 pub mod machine;
 pub mod member;
 pub mod random;
+mod reader;
 
 pub use machine::Machine;

@@ -33,3 +33,8 @@ pub fn mix(mut number: u64) -> u64 {
     number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
 }
+
+/// As good as a random number, and always the same for the same bytes.
+pub fn mix_bytes(seed: u64, bytes: impl IntoIterator<Item = u8>) -> u64 {
+    bytes.into_iter().fold(seed, |hash, byte| mix(hash ^ u64::from(byte)))
+}

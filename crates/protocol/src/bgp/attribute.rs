@@ -2,8 +2,8 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::reader::Reader;
 use super::{AS_TRANS, notification, notification::Notification};
+use crate::reader::Reader;
 
 /// Type codes.
 pub mod code {

@@ -1,6 +1,6 @@
 //! What a speaker says that it can (RFC 5492).
 
-use super::reader::Reader;
+use crate::reader::Reader;
 
 /// An address family and what of it (RFC 4760).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

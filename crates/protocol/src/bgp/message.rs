@@ -3,9 +3,9 @@
 use super::capability::Family;
 use super::notification::{self, MESSAGE_HEADER, Notification, ROUTE_REFRESH_MESSAGE};
 use super::open::Open;
-use super::reader::Reader;
 use super::update::{Form, Update};
 use super::{HEADER_BYTES, MESSAGE_BYTES};
+use crate::reader::Reader;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {

@@ -12,7 +12,6 @@ pub mod prefix;
 pub mod update;
 
 mod message;
-mod reader;
 #[cfg(test)]
 mod tests;
 

@@ -4,8 +4,8 @@ use std::net::Ipv4Addr;
 
 use super::capability::{Capability, Family, GracefulRestart, Role};
 use super::notification::{self, Notification, OPEN_MESSAGE};
-use super::reader::Reader;
 use super::{AS_TRANS, LEAST_HOLD_SECS};
+use crate::reader::Reader;
 
 const VERSION: u8 = 4;
 /// The only optional parameter that there is.

@@ -13,8 +13,8 @@ use super::capability::Family;
 use super::message::write::message;
 use super::notification::{self, Notification, UPDATE_MESSAGE};
 use super::prefix::{Path, Paths};
-use super::reader::Reader;
 use super::{EXTENDED_MESSAGE_BYTES, HEADER_BYTES, MESSAGE_BYTES};
+use crate::reader::Reader;
 
 const UPDATE: u8 = 2;
 

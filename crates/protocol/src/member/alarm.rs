@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use super::Name;
 use super::machine::Members;
-use crate::random::mix;
+use crate::random::mix_bytes;
 
 /// So many are looked for at once.
 const WIDTH: usize = 8;
@@ -48,7 +48,7 @@ impl Members {
 
     /// The others, from the one before this node backwards.
     fn ring(&self) -> Vec<Name> {
-        let place = |name: &Name| name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
+        let place = |name: &Name| mix_bytes(0, name.bytes());
         let own = place(&self.options.name);
         let others = self.state.members.keys();
         let mut ring: Vec<(u64, &Name)> = others.map(|name| (own.wrapping_sub(place(name)), name)).collect();

@@ -11,7 +11,7 @@ use super::machine::Members;
 use super::message::{Beat, BeatState, Message};
 use super::record::Standing;
 use super::{Detection, Isolated, LIMITS, Name, Watching};
-use crate::random::mix;
+use crate::random::mix_bytes;
 
 /// A watcher answers once in so many beats,
 const ANSWER_EACH: u32 = 10;
@@ -382,11 +382,7 @@ impl Members {
             self.heirs.iter().filter(|name| can(name)).take(count).cloned().collect();
         if chosen.len() < count {
             // As good as at random, and the same each time.
-            let lot = |name: &Name| {
-                name.bytes()
-                    .chain(self.options.name.bytes())
-                    .fold(0, |hash, byte| mix(hash ^ u64::from(byte)))
-            };
+            let lot = |name: &Name| mix_bytes(0, name.bytes().chain(self.options.name.bytes()));
             let mut others: Vec<(u64, &Name)> =
                 self.state.members.keys().filter(|name| can(name)).map(|name| (lot(name), name)).collect();
             others.sort_unstable();

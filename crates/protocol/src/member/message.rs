@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::record::{Record, Standing};
 use super::{LIMITS, Name, Note};
+use crate::reader::Reader;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Message {
@@ -135,7 +136,7 @@ impl Message {
     /// `None` if it is not whole, or more than whole.
     pub(super) fn read(bytes: &[u8]) -> Option<Message> {
         let mut from = Reader(bytes);
-        let message = match from.byte()? {
+        let message = match from.u8()? {
             1 => Message::Beat(from.beat()?),
             2 => Message::Ping(Greeting {
                 is_answer: from.flag()?,
@@ -278,33 +279,14 @@ impl Writer {
     }
 }
 
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn take(&mut self, length: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| byte)
-    }
-
+/// What messages are made of.
+impl Reader<'_> {
     fn flag(&mut self) -> Option<bool> {
-        match self.byte()? {
+        match self.u8()? {
             0 => Some(false),
             1 => Some(true),
             _ => None,
         }
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_be_bytes)
     }
 
     fn ticks(&mut self) -> Option<Duration> {
@@ -316,7 +298,7 @@ impl<'a> Reader<'a> {
     }
 
     fn beat(&mut self) -> Option<Beat> {
-        let first = self.byte()?;
+        let first = self.u8()?;
         let state = match first & 0x7f {
             0 => BeatState::AdminDown,
             1 => BeatState::Down,
@@ -332,18 +314,18 @@ impl<'a> Reader<'a> {
             sequence: self.array().map(u16::from_be_bytes)?,
             interval: self.ticks()?,
             accepts: self.ticks()?,
-            multiplier: self.byte()?,
+            multiplier: self.u8()?,
         })
     }
 
     fn name(&mut self) -> Option<Name> {
-        let length = usize::from(self.byte()?);
+        let length = usize::from(self.u8()?);
         let name = std::str::from_utf8(self.take(length)?).ok()?;
         (!name.is_empty() && length <= LIMITS.name).then(|| name.into())
     }
 
     fn address(&mut self) -> Option<IpAddr> {
-        match self.byte()? {
+        match self.u8()? {
             4 => self.array::<4>().map(IpAddr::from),
             16 => self.array::<16>().map(IpAddr::from),
             _ => None,
@@ -353,7 +335,7 @@ impl<'a> Reader<'a> {
     fn note(&mut self) -> Option<Note> {
         let version = u64::from_be_bytes(self.array()?);
         let owner = match self.0.first()? {
-            0 => self.byte().map(|_| None)?,
+            0 => self.u8().map(|_| None)?,
             _ => Some(self.name()?),
         };
         Some(Note { version, owner })
@@ -368,7 +350,7 @@ impl<'a> Reader<'a> {
             address: SocketAddr::new(address, port),
             generation: u64::from_be_bytes(self.array()?),
             incarnation: self.u32()?,
-            standing: match self.byte()? {
+            standing: match self.u8()? {
                 0 => Standing::Waiting,
                 1 => Standing::Damped,
                 2 => Standing::Alive,
@@ -377,7 +359,7 @@ impl<'a> Reader<'a> {
                 5 => Standing::Down,
                 _ => return None,
             },
-            failures: self.byte()?,
+            failures: self.u8()?,
             key: self.array()?,
         })
     }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::machine::Members;
 use super::message::Message;
+use super::table::of_address;
 use super::{Event, LIMITS, Name};
-use crate::random::mix;
+use crate::random::{mix, mix_bytes};
 
 /// Notes that differ between two members are compared no more often.
 const COMPARE_AFTER: Duration = Duration::from_secs(2);
@@ -123,10 +124,6 @@ fn messages(notes: &BTreeMap<IpAddr, Note>) -> Vec<Message> {
 }
 
 fn hash(address: IpAddr, note: &Note) -> u64 {
-    let of_address = match address {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => mix((address.to_bits() >> 64) as u64) ^ address.to_bits() as u64,
-    };
     let owner = note.owner.iter().flat_map(|owner| owner.bytes());
-    owner.fold(mix(mix(of_address) ^ note.version), |hash, byte| mix(hash ^ u64::from(byte)))
+    mix_bytes(mix(mix(of_address(address)) ^ note.version), owner)
 }

@@ -250,7 +250,7 @@ impl Members {
         for name in &asked {
             self.ping(name, now);
         }
-        let time = (self.options.detection.time() * 2 / 3).clamp(Duration::from_millis(40), TIMES.inquiry);
+        let time = self.inquiry_time();
         self.relearning =
             Some(Relearning { missing: asked, answers: 0, since: now, until: now + time, is_second });
     }

@@ -8,7 +8,7 @@ use super::machine::Members;
 use super::message::{Greeting, Message};
 use super::record::{Record, Standing};
 use super::{Event, LIMITS, Name, Note, TIMES, Verdict};
-use crate::random::mix;
+use crate::random::{mix, mix_bytes};
 
 /// News is spread to so many members,
 const SPREAD_TO: usize = 3;
@@ -552,13 +552,17 @@ fn are_rivals(one: &Record, other: &Record) -> bool {
 }
 
 fn hash(record: &Record) -> u64 {
-    let name = record.name.bytes().fold(0, |hash, byte| mix(hash ^ u64::from(byte)));
-    let address = match record.address.ip() {
-        IpAddr::V4(address) => u64::from(address.to_bits()),
-        IpAddr::V6(address) => mix((address.to_bits() >> 64) as u64) ^ address.to_bits() as u64,
-    };
-    let place = mix(mix(name ^ address) ^ u64::from(record.address.port()));
+    let name = mix_bytes(0, record.name.bytes());
+    let place = mix(mix(name ^ of_address(record.address.ip())) ^ u64::from(record.address.port()));
     let word =
         u64::from(record.incarnation) << 16 | (record.standing as u64) << 8 | u64::from(record.failures);
     mix(mix(place ^ record.generation) ^ word)
+}
+
+/// An address as a number to be mixed.
+pub(super) fn of_address(address: IpAddr) -> u64 {
+    match address {
+        IpAddr::V4(address) => u64::from(address.to_bits()),
+        IpAddr::V6(address) => mix((address.to_bits() >> 64) as u64) ^ address.to_bits() as u64,
+    }
 }
