@@ -8,13 +8,12 @@ use ferrolb::lab::Cut;
 use protocol::random::Random;
 use serde_json::json;
 
-use crate::site::{Site, options};
+use crate::site::{NODES, Site, options, others, site_with_pool};
 
 const FAULTS: usize = 4;
 const ADDRESSES: usize = 2;
 /// From the end of a fault until one node answers, and no other. Much more than it should take, for busy machines.
 const SETTLED_WITHIN: Duration = Duration::from_secs(10);
-const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 
 #[derive(Debug, Clone, Copy)]
 enum Fault {
@@ -39,9 +38,7 @@ fn whatever_fails_every_address_ends_up_with_one_node() {
     });
     eprintln!("FERROLB_SEED={seed}");
     let mut random = Random::new(seed);
-    let site = Site::up(options);
-    site.pool("pool", &["10.10.100.0/24"]);
-    site.advertisement("all", &json!({}));
+    let site = site_with_pool(options);
     let names: Vec<String> = (0..ADDRESSES).map(|at| format!("web-{at}")).collect();
     let addresses: Vec<IpAddr> = names.iter().map(|name| site.service(name, &json!({}))[0]).collect();
     settled(&site, &addresses, &NODES);
@@ -59,7 +56,7 @@ fn whatever_fails_every_address_ends_up_with_one_node() {
         ];
         let fault = all[random.below(all.len())];
         eprintln!("{round}: {fault:?} {node}");
-        let rest: Vec<&str> = NODES.into_iter().filter(|it| *it != node).collect();
+        let rest = others(node);
         begin(&site, fault, node);
         // Some are over before anybody has noticed.
         if random.below(4) == 0 {
@@ -85,7 +82,7 @@ fn begin(site: &Site, fault: Fault, node: &str) {
         Fault::Freeze => site.lab.freeze(node).unwrap(),
         Fault::Cut(cut) => site.lab.cut(node, cut).unwrap(),
         Fault::Apart => {
-            let rest = NODES.iter().filter(|it| **it != node).map(|&it| it.to_owned());
+            let rest = others(node).into_iter().map(str::to_owned);
             let here = rest.chain(["client".to_owned()]).collect();
             site.lab.partition(&[vec![node.to_owned()], here]).unwrap();
         }

@@ -6,9 +6,8 @@ use std::net::IpAddr;
 use ferrolb::lab::Options;
 use serde_json::{Value, json};
 
-use crate::site::{Site, eventually, options, resource_path, service_path, stays};
+use crate::site::{NODES, Site, eventually, options, others, resource_path, service_path, stays};
 
-const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
 fn site(options: Options) -> Site {
@@ -31,10 +30,6 @@ fn preferring(weights: &[(i32, Value)]) -> Value {
         .map(|(weight, preference)| json!({"weight": weight, "preference": preference}))
         .collect();
     json!(all)
-}
-
-fn others(node: &str) -> Vec<&'static str> {
-    NODES.into_iter().filter(|other| *other != node).collect()
 }
 
 /// 11, 12, 13, 14

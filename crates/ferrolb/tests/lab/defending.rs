@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use ferrolb::lab::{Cut, Family, Options};
 use serde_json::{Value, json};
 
-use crate::site::{DEADLINE, Site, eventually, options, stays};
+use crate::site::{DEADLINE, Site, eventually, options, others, stays};
 
 const EXCLUDE: &str = "node.kubernetes.io/exclude-from-external-load-balancers";
 
@@ -14,10 +14,6 @@ fn site(options: Options) -> Site {
     site.pool("pool", &["10.10.100.0/24", "fd00:10:10::100:0/112"]);
     site.advertisement("all", &json!({}));
     site
-}
-
-fn others(owner: &str) -> Vec<&'static str> {
-    ["node-1", "node-2", "node-3"].into_iter().filter(|node| *node != owner).collect()
 }
 
 #[test]

@@ -3,25 +3,13 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use ferrolb::lab::Options;
 use ferrolb::lab::traffic::{Protocol, Questions};
 use serde_json::{Value, json};
 
-use crate::site::{DEADLINE, Site, eventually, options};
+use crate::site::{DEADLINE, Site, eventually, options, others, site_with_pool as site};
 
 /// Much more than it should take, for machines that have much else to do.
 const SOON: Duration = Duration::from_secs(2);
-
-fn site(options: Options) -> Site {
-    let site = Site::up(options);
-    site.pool("pool", &["10.10.100.0/24"]);
-    site.advertisement("all", &json!({}));
-    site
-}
-
-fn others(owner: &str) -> Vec<&'static str> {
-    ["node-1", "node-2", "node-3"].into_iter().filter(|node| *node != owner).collect()
-}
 
 fn station(site: &Site, node: &str) -> String {
     site.lab.member(node).unwrap().interfaces[0].mac.clone()
@@ -88,7 +76,7 @@ fn a_speaker_that_dies_is_replaced_at_once_and_it_is_told_how_long_it_took() {
         let members = seen["members"].as_array().cloned().unwrap_or_default();
         members.into_iter().find(|it| it["node"] == *owner).unwrap_or_default()
     };
-    assert_eq!(of_owner(&members(&site, &next))["state"], "down");
+    eventually("it is shown to be down", || of_owner(&members(&site, &next))["state"] == "down");
     let tokens = site.lab.kubeconfig().with_file_name("tokens.csv");
     let tokens = std::fs::read_to_string(tokens).unwrap();
     let header = format!("Authorization: Bearer {}", tokens.split(',').next().unwrap());
@@ -105,7 +93,7 @@ fn a_speaker_that_dies_is_replaced_at_once_and_it_is_told_how_long_it_took() {
     }
     site.lab.start_speaker(&owner).unwrap();
     site.owner_among("web", &[&owner]);
-    assert_eq!(of_owner(&members(&site, &next))["state"], "alive");
+    eventually("it is shown to be back", || of_owner(&members(&site, &next))["state"] == "alive");
 }
 
 #[test]

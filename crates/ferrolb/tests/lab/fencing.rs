@@ -5,20 +5,14 @@ use std::net::{IpAddr, SocketAddr};
 use ferrolb::lab::{Cut, Options};
 use serde_json::{Value, json};
 
-use crate::site::{Site, eventually, options, stays};
+use crate::site::{Site, eventually, options, others, site_with_pool, stays};
 
 fn site(options: Options) -> (Site, IpAddr, String) {
-    let site = Site::up(options);
-    site.pool("pool", &["10.10.100.0/24"]);
-    site.advertisement("all", &json!({}));
+    let site = site_with_pool(options);
     let address = site.service("web", &json!({}))[0];
     let owner = site.owner("web");
     eventually("an answer", || site.ask_http("client", SocketAddr::new(address, 80)).is_some());
     (site, address, owner)
-}
-
-fn others(owner: &str) -> Vec<&'static str> {
-    ["node-1", "node-2", "node-3"].into_iter().filter(|node| *node != owner).collect()
 }
 
 #[test]

@@ -7,21 +7,12 @@ use std::time::{Duration, Instant};
 use ferrolb::lab::Options;
 use serde_json::{Value, json};
 
-use crate::site::{Site, eventually, options, resource_path, service_path, stays};
+use crate::site::{
+    Site, eventually, options, others, resource_path, service_path, site_with_pool as site, stays,
+};
 
 const STICKY: &str = "ferrolb.io/sticky";
 const BACK: &str = "ferrolb.io/failback-delay";
-
-fn site(options: Options) -> Site {
-    let site = Site::up(options);
-    site.pool("pool", &["10.10.100.0/24"]);
-    site.advertisement("all", &json!({}));
-    site
-}
-
-fn others(owner: &str) -> Vec<&'static str> {
-    ["node-1", "node-2", "node-3"].into_iter().filter(|node| *node != owner).collect()
-}
 
 /// A Service with annotations that has its address at a node.
 fn annotated(site: &Site, name: &str, annotations: &Value) -> String {

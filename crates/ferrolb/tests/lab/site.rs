@@ -314,6 +314,21 @@ impl Site {
     }
 }
 
+/// With one pool, whose addresses every node may announce.
+pub(crate) fn site_with_pool(options: Options) -> Site {
+    let site = Site::up(options);
+    site.pool("pool", &["10.10.100.0/24"]);
+    site.advertisement("all", &json!({}));
+    site
+}
+
+/// The nodes that there are if nobody asks for more or fewer.
+pub(crate) const NODES: [&str; 3] = ["node-1", "node-2", "node-3"];
+
+pub(crate) fn others(node: &str) -> Vec<&'static str> {
+    NODES.into_iter().filter(|other| *other != node).collect()
+}
+
 pub(crate) fn resource_path(kind: &str, name: &str) -> String {
     let plural = kind.to_lowercase();
     format!("/apis/metallb.io/v1beta1/namespaces/metallb-system/{plural}s/{name}")

@@ -9,6 +9,7 @@ pub mod capability;
 pub mod notification;
 pub mod open;
 pub mod prefix;
+pub mod route;
 pub mod update;
 
 mod message;
