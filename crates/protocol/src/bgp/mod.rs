@@ -10,6 +10,7 @@ pub mod notification;
 pub mod open;
 pub mod prefix;
 pub mod route;
+pub mod session;
 pub mod update;
 
 mod message;
