@@ -11,6 +11,7 @@ pub mod open;
 pub mod prefix;
 pub mod rib_out;
 pub mod route;
+pub mod session;
 pub mod update;
 
 mod message;
