@@ -271,7 +271,9 @@ impl Heard {
     fn open(&mut self, open: &Value) {
         let all = open["capabilities"].as_object().into_iter().flatten();
         self.state.capabilities = all.flat_map(|(code, it)| capabilities(code, it)).collect();
-        self.state.asn = text::u32_of(&open["asn"]);
+        // What does not fit into the old field is in the capability.
+        let asn = text::u32_of(&open["capabilities"]["65"]["asn4"]);
+        self.state.asn = asn.or_else(|| text::u32_of(&open["asn"]));
         let restart = &open["capabilities"]["64"]["time"];
         self.state.restart_time_secs = restart.as_u64();
         self.state.router_id = text::parse(&open["router_id"]);
