@@ -17,6 +17,7 @@ pub mod layer2;
 mod logging;
 pub mod members;
 mod netlink;
+mod own_thread;
 mod pace;
 mod pod;
 pub mod proxy;
