@@ -14,6 +14,16 @@ impl Family {
     pub const IPV6_UNICAST: Family = Family { afi: 2, safi: 1 };
 }
 
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match *self {
+            Family::IPV4_UNICAST => f.write_str("IPv4 unicast"),
+            Family::IPV6_UNICAST => f.write_str("IPv6 unicast"),
+            Family { afi, safi } => write!(f, "family {afi}/{safi}"),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Capability {
     /// 1

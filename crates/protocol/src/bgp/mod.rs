@@ -10,7 +10,9 @@ pub mod capability;
 pub mod notification;
 pub mod open;
 pub mod prefix;
+pub mod rib_out;
 pub mod route;
+pub mod session;
 pub mod update;
 
 mod message;
@@ -21,6 +23,7 @@ pub use capability::{Capability, Family};
 pub use message::{Frame, Kind, Message, RouteRefresh, frame, write};
 pub use notification::Notification;
 pub use open::Open;
+pub use rib_out::RibOut;
 
 /// Marker, length and type.
 pub const HEADER_BYTES: usize = 19;

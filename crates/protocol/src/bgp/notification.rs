@@ -1,4 +1,4 @@
-//! NOTIFICATION: why a connection ends (RFC 4271, 4.5, 6; codes of RFC 4486, 5492, 6608, 7313, 8538, 9003, 9234).
+//! NOTIFICATION: why a connection ends (RFC 4271, 4.5, 6; codes of RFC 4486, 5492, 6608, 7313, 8538, 9003, 9234, 9384, 9687).
 
 use std::fmt;
 
@@ -19,6 +19,8 @@ pub const HOLD_TIMER_EXPIRED: u8 = 4;
 pub const STATE_MACHINE: u8 = 5;
 pub const CEASE: u8 = 6;
 pub const ROUTE_REFRESH_MESSAGE: u8 = 7;
+/// RFC 9687.
+pub const SEND_HOLD_TIMER_EXPIRED: u8 = 8;
 
 /// Subcodes of [`CEASE`].
 pub mod cease {
@@ -134,6 +136,7 @@ impl Notification {
             STATE_MACHINE => "Finite State Machine Error",
             CEASE => "Cease",
             ROUTE_REFRESH_MESSAGE => "ROUTE-REFRESH Message Error",
+            SEND_HOLD_TIMER_EXPIRED => "Send Hold Timer Expired",
             _ => "unknown error",
         };
         let subcode = match (self.code, self.subcode) {

@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::capability::Family;
 use crate::reader::Reader;
 
+/// What a path is written in at most: its number, a length and an address of IPv6.
+pub(super) const LONGEST_PATH_BYTES: usize = 4 + 1 + 16;
+
 /// An address and how much of it counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Prefix {

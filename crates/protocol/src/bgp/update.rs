@@ -36,6 +36,11 @@ impl Form {
     pub fn longest(&self) -> usize {
         if self.has_long_messages { EXTENDED_MESSAGE_BYTES } else { MESSAGE_BYTES }
     }
+
+    /// Of the one path that is told of a prefix, if the peer takes several (RFC 7911).
+    pub(super) fn path_id(&self, family: Family) -> Option<u32> {
+        self.sends_paths.contains(&family).then_some(1)
+    }
 }
 
 #[derive(Debug)]
@@ -250,50 +255,79 @@ pub mod write {
         Family, Form, HEADER_BYTES, Ipv6Addr, NextHop, OPTIONAL, Outgoing, Path, UPDATE, code, message, put,
     };
 
-    /// Routes of one family that have all of this in common.
-    pub fn announce(family: Family, attributes: &Outgoing, paths: &[Path], form: &Form) -> Vec<Vec<u8>> {
-        let classic = match (family, attributes.next_hop) {
-            (Family::IPV4_UNICAST, NextHop::V4(address)) => Some(address),
-            _ => None,
-        };
-        let mut common = Vec::new();
-        attributes.write(form.has_four_octets, classic, &mut common);
-        // Two lengths; and around the routes, if they are in an attribute, its head, the family and the next hop.
-        let fixed = HEADER_BYTES + 4 + common.len() + if classic.is_some() { 0 } else { 4 + 3 + 1 + 32 + 1 };
-        let room = form.longest().saturating_sub(fixed);
-        let mut messages = Vec::new();
-        for paths in portions(paths, room) {
-            let mut routes = Vec::new();
+    /// Of an attribute of more than 255 bytes.
+    const HEAD_BYTES: usize = 4;
+    const FAMILY_BYTES: usize = 3;
+
+    /// What is said of routes of one family, written once for as many messages as they take.
+    #[derive(Debug)]
+    pub struct Announcement {
+        /// The value of MP_REACH_NLRI before its routes, if they are in there.
+        reach: Option<Vec<u8>>,
+        common: Vec<u8>,
+        longest: usize,
+    }
+
+    impl Announcement {
+        pub fn new(family: Family, attributes: &Outgoing, form: &Form) -> Announcement {
+            let classic = match (family, attributes.next_hop) {
+                (Family::IPV4_UNICAST, NextHop::V4(address)) => Some(address),
+                _ => None,
+            };
+            let mut common = Vec::new();
+            attributes.write(form.has_four_octets, classic, &mut common);
+            let reach = classic.is_none().then(|| reach(family, attributes.next_hop));
+            Announcement { reach, common, longest: form.longest() }
+        }
+
+        /// How many bytes of routes fit into a message.
+        pub fn room(&self) -> usize {
+            let around = self.reach.as_ref().map_or(0, |reach| HEAD_BYTES + reach.len());
+            self.longest.saturating_sub(HEADER_BYTES + 4 + self.common.len() + around)
+        }
+
+        /// With routes that fit.
+        pub fn message(&self, paths: &[Path]) -> Vec<u8> {
+            let mut routes = self.reach.clone().unwrap_or_default();
             paths.iter().for_each(|path| path.write(&mut routes));
-            messages.push(message(UPDATE, |out| {
+            message(UPDATE, |out| {
                 out.extend_from_slice(&[0, 0]);
                 let mut all = Vec::new();
-                if classic.is_none() {
+                if self.reach.is_some() {
                     // First, so that whoever finds a mistake later knows of which routes (RFC 7606, 5.1).
-                    put(OPTIONAL, code::MP_REACH, &reach(family, attributes.next_hop, &routes), &mut all);
+                    put(OPTIONAL, code::MP_REACH, &routes, &mut all);
                 }
-                all.extend_from_slice(&common);
+                all.extend_from_slice(&self.common);
                 out.extend_from_slice(&(all.len() as u16).to_be_bytes());
                 out.extend_from_slice(&all);
-                if classic.is_some() {
+                if self.reach.is_none() {
                     out.extend_from_slice(&routes);
                 }
-            }));
+            })
         }
-        messages
+    }
+
+    /// Routes of one family that have all of this in common.
+    pub fn announce(family: Family, attributes: &Outgoing, paths: &[Path], form: &Form) -> Vec<Vec<u8>> {
+        let announcement = Announcement::new(family, attributes, form);
+        portions(paths, announcement.room()).map(|paths| announcement.message(paths)).collect()
     }
 
     pub fn withdraw(family: Family, paths: &[Path], form: &Form) -> Vec<Vec<u8>> {
-        let is_classic = family == Family::IPV4_UNICAST;
-        let fixed = HEADER_BYTES + 4 + if is_classic { 0 } else { 4 + 3 };
-        let portions = portions(paths, form.longest() - fixed);
-        portions
-            .map(|paths| {
-                let mut routes = Vec::new();
-                paths.iter().for_each(|path| path.write(&mut routes));
-                without_routes(family, &routes)
-            })
-            .collect()
+        portions(paths, withdrawal_room(family, form)).map(|paths| withdrawal(family, paths)).collect()
+    }
+
+    /// How many bytes of routes fit into a message that withdraws them.
+    pub fn withdrawal_room(family: Family, form: &Form) -> usize {
+        let around = if family == Family::IPV4_UNICAST { 0 } else { HEAD_BYTES + FAMILY_BYTES };
+        form.longest() - HEADER_BYTES - 4 - around
+    }
+
+    /// Of routes that fit.
+    pub fn withdrawal(family: Family, paths: &[Path]) -> Vec<u8> {
+        let mut routes = Vec::new();
+        paths.iter().for_each(|path| path.write(&mut routes));
+        without_routes(family, &routes)
     }
 
     /// That all routes of a family were told (RFC 4724, 2).
@@ -320,7 +354,7 @@ pub mod write {
         })
     }
 
-    fn reach(family: Family, next_hop: NextHop, routes: &[u8]) -> Vec<u8> {
+    fn reach(family: Family, next_hop: NextHop) -> Vec<u8> {
         let mut value = family.afi.to_be_bytes().to_vec();
         value.push(family.safi);
         match next_hop {
@@ -335,7 +369,6 @@ pub mod write {
             }
         }
         value.push(0);
-        value.extend_from_slice(routes);
         value
     }
 
