@@ -40,7 +40,6 @@ pub(super) struct Fence {
     /// Others wait so long for a renewal.
     pub(super) duration: Duration,
     pub(super) view: watch::Receiver<Arc<View>>,
-    pub(super) teller: Teller,
 }
 
 /// What a Lease says of its node.
@@ -53,10 +52,10 @@ enum Holder {
 }
 
 /// Holds this node's Lease, and takes away those of `needed`, of which the thread is told one by one.
-pub(super) async fn run(fence: Fence, mut needed: watch::Receiver<BTreeSet<Name>>) {
+pub(super) async fn run(fence: Fence, teller: Teller, mut needed: watch::Receiver<BTreeSet<Name>>) {
     let mut tasks = JoinSet::new();
-    let own = fence.clone();
-    tasks.spawn(async move { own.hold().await });
+    let (own, told) = (fence.clone(), teller.clone());
+    tasks.spawn(async move { own.hold(&told).await });
     let mut going_on: HashMap<Name, AbortHandle> = HashMap::new();
     loop {
         let wanted = needed.borrow_and_update().clone();
@@ -68,11 +67,11 @@ pub(super) async fn run(fence: Fence, mut needed: watch::Receiver<BTreeSet<Name>
             stays
         });
         for name in wanted {
-            let of_name = fence.clone();
+            let (of_name, told) = (fence.clone(), teller.clone());
             going_on.entry(name.clone()).or_insert_with(|| {
                 tasks.spawn(async move {
                     of_name.fence_off(&name).await;
-                    of_name.teller.tell(Command::Fenced(name));
+                    told.tell(Command::Fenced(name));
                 })
             });
         }
@@ -85,14 +84,14 @@ pub(super) async fn run(fence: Fence, mut needed: watch::Receiver<BTreeSet<Name>
 
 impl Fence {
     /// Renews this node's Lease for ever.
-    async fn hold(&self) {
+    async fn hold(&self, teller: &Teller) {
         let mut known = None;
         loop {
             let asked = Instant::now();
             let wait = match self.renew(&mut known).await {
                 Ok(true) => {
                     let belief = self.duration * BELIEF / 100;
-                    self.teller.tell(Command::Lease(asked + belief));
+                    teller.tell(Command::Lease(asked + belief));
                     belief / RENEWALS
                 }
                 Ok(false) => RETRY,
@@ -118,10 +117,7 @@ impl Fence {
                 Some(lease) => {
                     if let Holder::FencedBy(by) = holder(&lease) {
                         tracing::warn!(by, "this node's Lease was taken away");
-                        if !self.hears(&by) {
-                            // It may own what was this node's.
-                            self.fence_off(&by.as_str().into()).await;
-                        }
+                        self.wait_for(&by.as_str().into()).await;
                     }
                     lease
                 }
@@ -135,6 +131,16 @@ impl Fence {
             Err(failure) => return Err(failure),
         }
         Ok(true)
+    }
+
+    /// Whoever took the Lease away may own what was this node's: until it is heard, which need not be so yet where this node
+    /// has just begun, or until it cannot answer any more.
+    async fn wait_for(&self, name: &Name) {
+        let mut view = self.view.clone();
+        tokio::select! {
+            Ok(_) = view.wait_for(|view| hears(view, name)) => {}
+            () = self.fence_off(name) => {}
+        }
     }
 
     /// Waits until the node does not renew its Lease any more, and takes it away.
@@ -184,10 +190,6 @@ impl Fence {
         }
     }
 
-    fn hears(&self, name: &str) -> bool {
-        self.view.borrow().state.members.get(name).is_some_and(protocol::member::Member::is_up)
-    }
-
     async fn read(&self, node: &str) -> Result<Option<Value>, Failure> {
         match call::get::<Value>(&self.client, &self.path(node)).await {
             Ok(lease) => Ok(Some(lease)),
@@ -235,6 +237,10 @@ impl Fence {
     }
 }
 
+fn hears(view: &View, name: &str) -> bool {
+    view.state.members.get(name).is_some_and(protocol::member::Member::is_up)
+}
+
 fn lease_name(node: &str) -> String {
     format!("ferrolb-speaker-{node}")
 }
@@ -249,7 +255,15 @@ fn holder(lease: &Value) -> Holder {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
+
+    use protocol::Machine;
+    use protocol::member::{Detection, Input, Isolated, Key, Members, Options, Output};
+
     use super::*;
+
+    const DEADLINE: Duration = Duration::from_secs(30);
+    const NODES: [&str; 2] = ["node-a", "node-b"];
 
     #[test]
     fn a_lease_tells_whether_its_node_may_answer() {
@@ -260,5 +274,78 @@ mod tests {
         ] {
             assert_eq!(holder(&json!({"spec": {"holderIdentity": identity}})), expected);
         }
+    }
+
+    fn address(place: usize) -> SocketAddr {
+        ([10, 0, 0, 1 + place as u8], 7946).into()
+    }
+
+    /// What node-a knows at its start, and when it has heard node-b.
+    fn views() -> [Arc<View>; 2] {
+        let now = Instant::now();
+        let mut nodes = [0, 1].map(|place| {
+            let options = Options {
+                name: NODES[place].into(),
+                address: address(place),
+                generation: 1,
+                detection: Detection::default(),
+                isolated: Isolated::Keep,
+                key: Key::new([7; 32]),
+                seed: place as u64,
+            };
+            Members::new(options, now)
+        });
+        let view = |nodes: &[Members; 2]| {
+            let state = nodes[0].state().clone();
+            let detection = Detection::default();
+            Arc::new(View { at: now, state, may_answer: false, foreign: Vec::new(), key: [0; 4], detection })
+        };
+        let before = view(&nodes);
+        nodes[0].handle(Input::Peers([address(1)].into()), now);
+        nodes[0].handle_timeout(now);
+        let mut turns = 0;
+        while !hears(&view(&nodes), NODES[1]) {
+            turns += 1;
+            assert!(turns < 100, "they find each other");
+            for place in [0, 1] {
+                while let Some(output) = nodes[place].poll() {
+                    let Output::Send { bytes, .. } = output else { continue };
+                    nodes[1 - place].handle(Input::Datagram { from: address(place), bytes }, now);
+                }
+            }
+        }
+        [before, view(&nodes)]
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_taken_away_is_taken_back_as_soon_as_the_other_is_heard() {
+        let [before, after] = views();
+        let store = Arc::new(apiserver::store::MemoryStore::new());
+        let server = apiserver::server::Server::open(store).await.unwrap();
+        let client = Client::new(server.router(), "default");
+        let (seen, view) = watch::channel(before);
+        let duration = Duration::from_secs(3600);
+        let of = |node: &str| Fence {
+            client: client.clone(),
+            namespace: "default".to_owned(),
+            node: node.into(),
+            duration,
+            view: view.clone(),
+        };
+        let [a, b] = NODES.map(of);
+        assert!(b.renew(&mut None).await.unwrap());
+        let lease = a.create().await.unwrap();
+        a.put(NODES[0], lease, "fenced by node-b").await.unwrap();
+        let taken_back = async {
+            // It is one that has begun while the other goes on renewing its own.
+            assert!(a.renew(&mut None).await.unwrap());
+            a.read(&a.node).await.unwrap().unwrap()
+        };
+        let mut taken_back = std::pin::pin!(taken_back);
+        let early = tokio::time::timeout(RETRY, &mut taken_back).await;
+        assert!(early.is_err(), "not before it is heard");
+        seen.send_replace(after);
+        let lease = tokio::time::timeout(DEADLINE, taken_back).await.expect("it is heard");
+        assert_eq!(holder(&lease), Holder::Node);
     }
 }

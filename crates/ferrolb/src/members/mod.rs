@@ -226,9 +226,8 @@ fn watch_over(
             node: around.node.into(),
             duration,
             view: viewed,
-            teller: teller.clone(),
         };
-        tasks.spawn(fence::run(fence, needed));
+        tasks.spawn(fence::run(fence, teller.clone(), needed));
     }
     if let Some(folder) = options.secret.clone() {
         let teller = teller.clone();
