@@ -4,6 +4,7 @@
 //! what a resource means is said in `api`, and what an API server would say of it in `apiserver::schema`.
 
 mod backoff;
+pub mod bgp;
 mod call;
 pub mod cli;
 mod component_metrics;

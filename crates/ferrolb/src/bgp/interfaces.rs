@@ -59,10 +59,6 @@ impl Interfaces {
         self.links.values().find(|link| link.name == name && link.has(flags::UP)).map(|link| link.index)
     }
 
-    pub(super) fn name(&self, index: u32) -> Option<&str> {
-        self.links.get(&index).map(|link| link.name.as_str())
-    }
-
     /// The station that frames from an interface come from.
     pub(super) fn station(&self, index: u32) -> Option<protocol::l2::MacAddress> {
         self.links.get(&index)?.station
@@ -74,9 +70,11 @@ impl Interfaces {
         self.addresses.iter().find(has).map(|(index, _)| *index)
     }
 
-    /// What stands for this node as a next hop on an interface. `ours` are addresses of Services, which move.
-    pub(super) fn addresses(&self, index: u32, ours: &BTreeSet<IpAddr>) -> Addresses {
-        let all = self.addresses.get(&index).into_iter().flatten().filter(|address| !ours.contains(address));
+    /// What stands for this node as a next hop on an interface. `not_ours` are those of
+    /// Services, which move.
+    pub(super) fn addresses(&self, index: u32, not_ours: &BTreeSet<IpAddr>) -> Addresses {
+        let all =
+            self.addresses.get(&index).into_iter().flatten().filter(|address| !not_ours.contains(address));
         let mut found = Addresses::default();
         for address in all {
             match address {
@@ -86,6 +84,21 @@ impl Interfaces {
                 }
                 IpAddr::V6(address) => set(&mut found.ipv6, *address, Ipv6Addr::is_unique_local),
             }
+        }
+        found
+    }
+
+    /// The same. What is bound to the loopback interface can be reached by any other.
+    pub(super) fn next_hops(&self, index: u32, not_ours: &BTreeSet<IpAddr>) -> Addresses {
+        let mut found = self.addresses(index, not_ours);
+        if !self.links.get(&index).is_some_and(|link| link.has(flags::LOOPBACK)) {
+            return found;
+        }
+        let others = self.links.values().filter(|link| link.has(flags::UP) && !link.has(flags::LOOPBACK));
+        for link in others {
+            let other = self.addresses(link.index, not_ours);
+            found.ipv4 = found.ipv4.or(other.ipv4);
+            found.ipv6 = found.ipv6.or(other.ipv6);
         }
         found
     }

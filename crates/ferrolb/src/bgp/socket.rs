@@ -15,6 +15,8 @@ const NETWORK_CONTROL: u32 = 0xc0;
 const BACKLOG: i32 = 128;
 /// The kernel's bound for a password.
 pub(super) const PASSWORD_BYTES: usize = 80;
+/// `sockaddr_storage`.
+const ADDRESS_BYTES: usize = 128;
 /// What an unread connection may hold back in the kernel, as far as it permits.
 const BUFFER_BYTES: usize = 1 << 20;
 
@@ -39,6 +41,28 @@ impl std::fmt::Debug for Password {
     }
 }
 
+/// How each side knows that segments are the other's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Security {
+    /// RFC 2385; with no password there is none.
+    Md5(Password),
+    /// RFC 5925.
+    Ao { key: Password, id: u8, algorithm: TcpAoAlgorithm },
+}
+
+/// RFC 5926.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TcpAoAlgorithm {
+    HmacSha1,
+    Aes128Cmac,
+}
+
+impl Security {
+    pub(super) fn is_any(&self) -> bool {
+        *self != Security::Md5(Password::default())
+    }
+}
+
 /// From where to where, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Dial {
@@ -47,7 +71,7 @@ pub(super) struct Dial {
     /// An interface or a VRF.
     pub(super) device: Option<String>,
     pub(super) distance: Distance,
-    pub(super) password: Password,
+    pub(super) security: Security,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -56,8 +80,8 @@ pub(super) enum DialError {
     Source(IpAddr),
     #[error("device {0:?}: {1}")]
     Device(String, io::Error),
-    #[error("the password cannot be used: {0}")]
-    Password(io::Error),
+    #[error("{0}")]
+    Security(io::Error),
     #[error("{0}")]
     Other(#[from] io::Error),
 }
@@ -66,7 +90,7 @@ pub(super) enum DialError {
 pub(super) fn dial(dial: &Dial) -> Result<Socket, DialError> {
     let socket = open(dial.remote, dial.device.as_deref())?;
     keep_to(&socket, dial.remote.ip(), dial.distance)?;
-    sign(&socket, dial.remote.ip(), None, &dial.password).map_err(DialError::Password)?;
+    secure(&socket, dial.remote.ip(), None, &dial.security).map_err(DialError::Security)?;
     if let Some(source) = dial.source {
         let scope = match dial.remote {
             SocketAddr::V6(remote) => remote.scope_id(),
@@ -111,25 +135,31 @@ pub(super) fn adopt(socket: &Socket, remote: IpAddr, distance: Distance) -> io::
     keep_to(socket, remote, distance)
 }
 
-/// What is sent and believed to and from `remote` from now on is signed with this, also on a connection that there is.
-/// With `length` it is for all addresses that begin as `remote` does, on a socket that listens.
-pub(super) fn sign(
+/// What is sent to and believed of `remote` from now on is signed with this, also on a connection that there is. With
+/// `length` it is for all addresses that begin as `remote` does, on a socket that listens.
+pub(super) fn secure(
     socket: &Socket,
     remote: IpAddr,
     length: Option<u8>,
-    password: &Password,
+    security: &Security,
 ) -> io::Result<()> {
+    let named = |what: &'static str| {
+        move |error: io::Error| io::Error::new(error.kind(), format!("{what} cannot be used: {error}"))
+    };
+    match security {
+        Security::Md5(password) => sign(socket, remote, length, &password.0).map_err(named("the password")),
+        Security::Ao { key, id, algorithm } => {
+            add_key(socket, remote, length, &key.0, *id, *algorithm).map_err(named("TCP-AO"))
+        }
+    }
+}
+
+fn sign(socket: &Socket, remote: IpAddr, length: Option<u8>, password: &str) -> io::Result<()> {
     /// linux/tcp.h: `tcp_md5sig`.
     const PREFIX_FLAG: u8 = 1;
     const TCP_MD5SIG_EXT: i32 = 32;
-    const ADDRESS_BYTES: usize = 128;
-    let key = password.0.as_bytes();
-    if key.len() > PASSWORD_BYTES {
-        let why = format!("it has {} bytes, and {PASSWORD_BYTES} are the most", key.len());
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
-    }
+    let key = fitting(password)?;
     let mut request = socket_address(remote);
-    request.resize(ADDRESS_BYTES, 0);
     match length {
         Some(length) => request.extend_from_slice(&[PREFIX_FLAG, length]),
         None => request.extend_from_slice(&[0, 0]),
@@ -137,16 +167,75 @@ pub(super) fn sign(
     request.extend_from_slice(&(key.len() as u16).to_ne_bytes());
     // Of any interface.
     request.extend_from_slice(&0_u32.to_ne_bytes());
-    request.extend_from_slice(key);
-    request.resize(ADDRESS_BYTES + 8 + PASSWORD_BYTES, 0);
+    push_key(&mut request, key);
     let option = if length.is_some() { TCP_MD5SIG_EXT } else { libc::TCP_MD5SIG };
     match sys::set_option(socket, libc::IPPROTO_TCP, option, &request) {
-        // To take away what is not there.
-        Err(error) if key.is_empty() && Errno::from_io_error(&error) == Some(Errno::NOENT) => Ok(()),
-        // Without any, kernels that know nothing of it will do.
-        Err(error) if key.is_empty() && Errno::from_io_error(&error) == Some(Errno::NOPROTOOPT) => Ok(()),
+        // To take away what is not there, or what this kernel does not know.
+        Err(error)
+            if key.is_empty()
+                && matches!(Errno::from_io_error(&error), Some(Errno::NOENT | Errno::NOPROTOOPT)) =>
+        {
+            Ok(())
+        }
         result => result,
     }
+}
+
+fn add_key(
+    socket: &Socket,
+    remote: IpAddr,
+    length: Option<u8>,
+    key: &str,
+    id: u8,
+    algorithm: TcpAoAlgorithm,
+) -> io::Result<()> {
+    /// linux/tcp.h: `tcp_ao_add`.
+    const TCP_AO_ADD_KEY: i32 = 38;
+    const NAME_BYTES: usize = 64;
+    /// To be used at once, in both directions. These are the first bits of a number in the machine's order.
+    const CURRENT_AND_NEXT: u32 = if cfg!(target_endian = "big") { 3 << 30 } else { 3 };
+    let key = fitting(key)?;
+    let mut request = socket_address(remote);
+    let name = match algorithm {
+        TcpAoAlgorithm::HmacSha1 => "hmac(sha1)",
+        TcpAoAlgorithm::Aes128Cmac => "cmac(aes128)",
+    };
+    request.extend_from_slice(name.as_bytes());
+    request.resize(ADDRESS_BYTES + NAME_BYTES, 0);
+    request.extend_from_slice(&0_u32.to_ne_bytes());
+    // A socket that listens has no current key.
+    let flags = if length.is_some() { 0 } else { CURRENT_AND_NEXT };
+    request.extend_from_slice(&flags.to_ne_bytes());
+    request.extend_from_slice(&0_u16.to_ne_bytes());
+    let whole = if remote.is_ipv4() { 32 } else { 128 };
+    // Prefix, both ids, length of the code as its algorithm has it, no flags.
+    request.extend_from_slice(&[length.unwrap_or(whole), id, id, 0, 0, key.len() as u8]);
+    push_key(&mut request, key);
+    sys::set_option(socket, libc::IPPROTO_TCP, TCP_AO_ADD_KEY, &request).map_err(|error| {
+        match Errno::from_io_error(&error) {
+            Some(Errno::NOPROTOOPT) => {
+                io::Error::new(io::ErrorKind::Unsupported, "this kernel does not have it")
+            }
+            // There already, with the same key.
+            _ => error,
+        }
+    })
+}
+
+fn fitting(key: &str) -> io::Result<&[u8]> {
+    match key.as_bytes() {
+        key if key.len() <= PASSWORD_BYTES => Ok(key),
+        key => {
+            let why = format!("it has {} bytes, and {PASSWORD_BYTES} are the most", key.len());
+            Err(io::Error::new(io::ErrorKind::InvalidInput, why))
+        }
+    }
+}
+
+fn push_key(request: &mut Vec<u8>, key: &[u8]) {
+    let length = request.len() + PASSWORD_BYTES;
+    request.extend_from_slice(key);
+    request.resize(length, 0);
 }
 
 /// What is not acknowledged for so long ends a connection.
@@ -154,9 +243,9 @@ pub(super) fn give_up_after(socket: &Socket, time: Option<Duration>) -> io::Resu
     SockRef::from(socket).set_tcp_user_timeout(time)
 }
 
-/// A `sockaddr_in` or `sockaddr_in6`, with no port.
+/// A `sockaddr_in` or `sockaddr_in6` with no port, as long as the longest.
 fn socket_address(address: IpAddr) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(32);
+    let mut bytes = Vec::new();
     match address {
         IpAddr::V4(address) => {
             bytes.extend_from_slice(&(libc::AF_INET as u16).to_ne_bytes());
@@ -169,6 +258,7 @@ fn socket_address(address: IpAddr) -> Vec<u8> {
             bytes.extend_from_slice(&address.octets());
         }
     }
+    bytes.resize(ADDRESS_BYTES, 0);
     bytes
 }
 
@@ -194,7 +284,8 @@ fn dress(socket: &Socket, remote: IpAddr) -> io::Result<()> {
     Ok(())
 }
 
-fn keep_to(socket: &Socket, remote: IpAddr, distance: Distance) -> io::Result<()> {
+/// Also on a connection that there is.
+pub(super) fn keep_to(socket: &Socket, remote: IpAddr, distance: Distance) -> io::Result<()> {
     const IP_MINTTL: i32 = 21;
     const IPV6_MINHOPCOUNT: i32 = 73;
     let hops: u8 = if distance == Distance::Link { 1 } else { 255 };
