@@ -14,7 +14,6 @@ use protocol::bgp::attribute::Outgoing;
 use protocol::bgp::prefix::Prefix;
 use protocol::bgp::session::State;
 use serde_json::{Value, json};
-use tokio::sync::watch;
 
 use super::Neighbour;
 use super::peer::{Peer, Shared};
@@ -139,14 +138,13 @@ impl Asked {
     }
 }
 
-/// `/bgp`, for this machine alone.
-pub fn router(seen: watch::Receiver<Seen>) -> Router {
+/// `/bgp` and `/bgp/reset`, for whoever runs this.
+pub fn router(seen: Seen) -> Router {
     Router::new().route("/bgp", get(answer)).route("/bgp/reset", post(reset)).with_state(seen)
 }
 
-async fn answer(Held(seen): Held<watch::Receiver<Seen>>, uri: Uri) -> Response {
+async fn answer(Held(seen): Held<Seen>, uri: Uri) -> Response {
     let asked = Asked::of(&uri);
-    let seen = seen.borrow().clone();
     let views = tokio::task::spawn_blocking(move || seen.peers(asked.peer.as_deref(), asked.routes));
     let Ok(Some(views)) = views.await else {
         return refusal(StatusCode::SERVICE_UNAVAILABLE, "BGP does not run");
@@ -158,7 +156,7 @@ async fn answer(Held(seen): Held<watch::Receiver<Seen>>, uri: Uri) -> Response {
     response
 }
 
-async fn reset(Held(seen): Held<watch::Receiver<Seen>>, uri: Uri) -> Response {
-    seen.borrow().reset(Asked::of(&uri).peer, "asked for by the operator".to_owned());
+async fn reset(Held(seen): Held<Seen>, uri: Uri) -> Response {
+    seen.reset(Asked::of(&uri).peer, "asked for by the operator".to_owned());
     refusal(StatusCode::OK, "")
 }

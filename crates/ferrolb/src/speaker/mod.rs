@@ -20,12 +20,15 @@ mod statuses;
 mod succession;
 mod write;
 
+use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
+use protocol::bgp::session::Stop;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
@@ -33,6 +36,7 @@ pub use crate::members::Members;
 pub use metrics::Metrics;
 pub use options::{OnHost, Options, StatusLayout};
 
+use crate::bgp::{self, Bgp, Neighbour};
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
 use crate::layer2::{Change, Counters, Gate, Layer2, Links, News};
@@ -74,11 +78,35 @@ impl Wire for Layer2 {
     }
 }
 
+/// What has sessions with routers: [`Bgp`], or in a test something that remembers what it was told.
+pub trait Routers: Send + Sync {
+    /// All neighbours there are to be, and the addresses of Services, which are no next hops.
+    fn set(&self, neighbours: Vec<Neighbour>, not_ours: Arc<BTreeSet<IpAddr>>);
+    fn seen(&self) -> bgp::Seen;
+    /// Neighbours are told, and then there is nothing more to do.
+    fn end(self: Box<Self>, how: Stop);
+}
+
+impl Routers for Bgp {
+    fn set(&self, neighbours: Vec<Neighbour>, not_ours: Arc<BTreeSet<IpAddr>>) {
+        Bgp::set(self, neighbours, not_ours);
+    }
+
+    fn seen(&self) -> bgp::Seen {
+        Bgp::seen(self)
+    }
+
+    fn end(self: Box<Self>, how: Stop) {
+        Bgp::end(*self, how);
+    }
+}
+
 /// A speaker that does not run yet.
 pub struct Speaker {
     client: Client,
     options: Options,
     wire: Arc<dyn Wire>,
+    routers: Box<dyn Routers>,
     metrics: Arc<Metrics>,
     seen: watch::Sender<members::Seen>,
 }
@@ -90,9 +118,14 @@ impl std::fmt::Debug for Speaker {
 }
 
 impl Speaker {
-    pub fn new(client: Client, options: Options, wire: Box<dyn Wire>) -> Speaker {
-        let metrics = Arc::new(Metrics::new(wire.counters()));
-        Speaker { client, options, wire: wire.into(), metrics, seen: members::unseen() }
+    pub fn new(client: Client, options: Options, wire: Box<dyn Wire>, routers: Box<dyn Routers>) -> Speaker {
+        let metrics = Arc::new(Metrics::new(wire.counters(), routers.seen()));
+        Speaker { client, options, wire: wire.into(), routers, metrics, seen: members::unseen() }
+    }
+
+    /// What there is to know of BGP sessions.
+    pub fn sessions(&self) -> bgp::Seen {
+        self.routers.seen()
     }
 
     /// What is known of other speakers.
