@@ -46,7 +46,9 @@ pub fn serving(slice: &discovery::EndpointSlice) -> Serving {
     let mut serving = Serving::default();
     for endpoint in slice.endpoints.iter().flatten().filter(can_serve) {
         serving.anywhere = true;
-        serving.nodes.extend(endpoint.node_name.clone().filter(|name| !name.is_empty()));
+        if let Some(node) = endpoint.node_name.as_deref().filter(|name| !name.is_empty()) {
+            serving.add_endpoints(node, 1);
+        }
     }
     serving
 }
@@ -138,7 +140,11 @@ mod tests {
                 r#"{{"addressType":"IPv4","endpoints":[{{"addresses":["192.0.2.1"],"nodeName":"a"{conditions}}}]}}"#
             );
             let serving = serving(&serde_json::from_str(&text).unwrap());
-            assert_eq!((serving.anywhere, serving.nodes.contains("a")), (expected, expected), "{conditions}");
+            assert_eq!(
+                (serving.anywhere, serving.nodes.contains_key("a")),
+                (expected, expected),
+                "{conditions}"
+            );
         }
     }
 
@@ -149,8 +155,8 @@ mod tests {
             {"addresses":["192.0.2.2"],"nodeName":"a","conditions":{"ready":false}},
             {"addresses":["192.0.2.3"]}, {"addresses":["192.0.2.4"],"nodeName":""}]}"#;
         let mut serving = serving(&serde_json::from_str(slice).unwrap());
-        serving.add(&Serving { anywhere: true, nodes: ["b".to_owned()].into() });
-        let nodes = ["a".to_owned(), "b".to_owned()].into();
+        serving.add(&Serving { anywhere: true, nodes: [("b".to_owned(), 2)].into() });
+        let nodes = [("a".to_owned(), 1), ("b".to_owned(), 2)].into();
         assert_eq!(serving, Serving { anywhere: true, nodes });
     }
 }

@@ -9,7 +9,7 @@
 //!   that already has these kinds sees no difference.
 //! * [`convert`]: `BGPPeer` between its two versions, as a function over JSON.
 //! * [`admit`]: whether an object may be written, as an admission webhook is asked.
-//! * [`placement`]: the annotations about the nodes that answer.
+//! * [`placement`]: the annotations about the nodes that answer; [`bgp_extras`]: those about BGP.
 //! * [`reservation`]: addresses that are kept for a Service which is gone.
 //! * [`duration`]: Go's duration text, which the API uses for timers.
 //!
@@ -25,6 +25,7 @@
 mod resource;
 
 pub mod admit;
+pub mod bgp_extras;
 pub mod convert;
 pub mod crds;
 pub mod decode;

@@ -28,7 +28,8 @@ const RUNS: usize = 5;
 
 fn main() {
     let services: Vec<Service> = (0..SERVICES).map(service).collect();
-    let serving = Serving { anywhere: true, nodes: (0..NODES).step_by(7).map(node_name).collect() };
+    let serving =
+        Serving { anywhere: true, nodes: (0..NODES).step_by(7).map(|at| (node_name(at), 1)).collect() };
     let one_pool = cluster(vec![pool("pool", "10.0.0.0/8", vec![advertisement("all", &[])])]);
     let decide_all = |cluster: &Cluster| {
         let owners = services.iter().filter(|it| everywhere(cluster, it, &serving).owner().is_some());

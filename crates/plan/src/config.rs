@@ -3,11 +3,12 @@
 //! Every value here has passed every rule, so nothing downstream validates again.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
+pub use protocol::bgp::capability::Role;
 
 use crate::community::Community;
 use crate::placement::Wishes;
@@ -36,6 +37,13 @@ pub struct Pool {
     /// Shared, because one advertisement is often for every pool there is.
     pub l2_advertisements: Vec<Arc<L2Advertisement>>,
     pub bgp_advertisements: Vec<Arc<BgpAdvertisement>>,
+}
+
+/// Of which families a pool has addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PoolFamilies {
+    pub has_v4: bool,
+    pub has_v6: bool,
 }
 
 /// One entry of `spec.addresses`.
@@ -68,6 +76,13 @@ impl Scope {
 impl Pool {
     pub fn prefixes(&self) -> impl Iterator<Item = &IpNet> {
         self.addresses.iter().flat_map(|entry| &entry.prefixes)
+    }
+
+    pub fn families(&self) -> PoolFamilies {
+        PoolFamilies {
+            has_v4: self.prefixes().any(|prefix| prefix.addr().is_ipv4()),
+            has_v6: self.prefixes().any(|prefix| prefix.addr().is_ipv6()),
+        }
     }
 
     /// Whether a Service may use this pool at all, by its namespace and labels.
@@ -104,6 +119,22 @@ pub struct BgpAdvertisement {
     pub peers: BTreeSet<String>,
     /// Ordered by their text form.
     pub service_selectors: Vec<Selector>,
+    /// Of its annotations.
+    pub extras: RouteExtras,
+}
+
+/// What else is to be said of routes. By default nothing is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteExtras {
+    pub med: Option<u32>,
+    /// How many more times than once external peers find this side's AS number in the path.
+    pub prepended: u8,
+    pub next_hop: Option<Ipv4Addr>,
+    pub next_hop_v6: Option<Ipv6Addr>,
+    /// What each endpoint on the node that can serve counts for.
+    pub link_bandwidth_mbps: Option<u32>,
+    /// A node that is drained goes on announcing, and asks for other paths to be taken (RFC 8326).
+    pub graceful_shutdown: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,6 +160,57 @@ pub struct Peer {
     /// Empty: the default routing table.
     pub vrf: String,
     pub dual_stack: bool,
+    /// Of its annotations.
+    pub extras: PeerExtras,
+}
+
+/// What else is to be done about a peer. By default nothing is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PeerExtras {
+    /// Ours, towards this peer (RFC 9234).
+    pub role: Option<Role>,
+    /// How many hops away the peer is at most: whatever comes from further is not looked at (RFC 5082).
+    pub ttl_security_hops: Option<u8>,
+    /// A peer that says more routes than this in one address family is shut out.
+    pub max_prefixes: Option<u32>,
+    pub tcp_ao: Option<TcpAo>,
+    /// Wait for the peer to connect.
+    pub is_passive: bool,
+    pub dscp: Option<u8>,
+}
+
+/// A key of TCP-AO (RFC 5925), which takes the place of an MD5 password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TcpAo {
+    pub key: Password,
+    /// In both directions.
+    pub key_id: u8,
+    pub algorithm: TcpAoAlgorithm,
+}
+
+/// RFC 5926.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TcpAoAlgorithm {
+    #[default]
+    HmacSha1,
+    Aes128Cmac,
+}
+
+impl BgpAdvertisement {
+    /// Whether some peer is among those of both.
+    pub fn shares_a_peer_with(&self, other: &BgpAdvertisement) -> bool {
+        self.peers.is_empty() || other.peers.is_empty() || !self.peers.is_disjoint(&other.peers)
+    }
+
+    /// Two advertisements may ask for different local preferences as long as no route of a pool is covered by both.
+    pub fn local_preference_goes_with(&self, other: &BgpAdvertisement, families: PoolFamilies) -> bool {
+        let same_length = families.has_v4 && self.aggregation_length == other.aggregation_length
+            || families.has_v6 && self.aggregation_length_v6 == other.aggregation_length_v6;
+        self.local_pref == other.local_pref
+            || !same_length
+            || !self.shares_a_peer_with(other)
+            || self.nodes.is_disjoint(&other.nodes)
+    }
 }
 
 impl Peer {
@@ -146,7 +228,7 @@ pub enum RemoteAsn {
     External,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerEndpoint {
     Address(IpAddr),
     /// Unnumbered: whoever answers on this interface.

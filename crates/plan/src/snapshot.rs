@@ -1,6 +1,6 @@
 //! The part of a cluster that decisions look at, as plain values. `api::ingest` fills them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -91,8 +91,8 @@ pub struct Node {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Serving {
     pub anywhere: bool,
-    /// Names of the nodes with an endpoint that can serve.
-    pub nodes: BTreeSet<String>,
+    /// How many endpoints can serve on which nodes. No node is there without any.
+    pub nodes: BTreeMap<String, u32>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -114,7 +114,16 @@ impl Serving {
     /// What one more EndpointSlice adds.
     pub fn add(&mut self, other: &Serving) {
         self.anywhere |= other.anywhere;
-        self.nodes.extend(other.nodes.iter().cloned());
+        for (node, &endpoints) in &other.nodes {
+            self.add_endpoints(node, endpoints);
+        }
+    }
+
+    pub fn add_endpoints(&mut self, node: &str, endpoints: u32) {
+        match self.nodes.get_mut(node) {
+            Some(known) => *known = known.saturating_add(endpoints),
+            None => drop(self.nodes.insert(node.to_owned(), endpoints)),
+        }
     }
 }
 

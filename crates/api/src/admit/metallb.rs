@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::decode::{self, Unreadable};
 use super::{Kind, List, Operation, Question, Verdict, World};
 use crate::ingest;
-use crate::parse::{Objects, Problem, Role, Subject, View, Warning, parse};
+use crate::parse::{Objects, Problem, Remark, Role, Subject, View, Warning, parse};
 
 /// Beyond this, stored objects that are invalid are counted and not named: warnings travel in headers.
 const NAMED_MAX: usize = 8;
@@ -125,7 +125,7 @@ impl<'a> Candidate<'a> {
         match parsed.problems.first() {
             // Of what is left out, those who read a denial need not hear.
             Some(problem) => Verdict::denied(problem.to_string()),
-            None => Verdict { warnings: self.warnings(), ..Verdict::allowed() },
+            None => Verdict { warnings: self.warnings(&parsed.warnings), ..Verdict::allowed() },
         }
     }
 
@@ -150,11 +150,17 @@ impl<'a> Candidate<'a> {
         }
     }
 
-    fn warnings(&self) -> Vec<String> {
+    fn warnings(&self, remarks: &[Remark]) -> Vec<String> {
         let mut warnings: Vec<String> = Vec::new();
         if self.question.operation == Operation::Create && self.question.object["spec"]["disableMP"] == true {
             warnings.push(Warning::DisableMp.to_string());
         }
+        let is_own = |it: &&Remark| {
+            it.subject.kind == self.question.kind.name()
+                && self.question.object["metadata"]["name"] == it.subject.name
+                && matches!(it.warning, Warning::UnknownAnnotation(_))
+        };
+        warnings.extend(remarks.iter().filter(is_own).take(NAMED_MAX).map(|it| one_line(&it.to_string())));
         for (Subject { kind, name, .. }, reason) in self.left_out.iter().take(NAMED_MAX) {
             let reason = one_line(reason);
             warnings.push(format!("{kind} {name} is invalid and was left out of the check: {reason}"));

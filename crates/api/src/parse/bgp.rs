@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use plan::Community;
-use plan::config::{BgpAdvertisement, Pool};
+use plan::config::{BgpAdvertisement, Pool, RouteExtras};
 use plan::snapshot::Node;
 
 use super::advertisements::{AdvertisementReader, KnownPools};
 use super::communities::Aliases;
-use super::{AggregationError, Findings, Objects, Rule, Subject};
+use super::{AggregationError, Findings, Objects, Rule, Subject, Warning};
+use crate::bgp_extras;
 use crate::metallb::BGPAdvertisementSpec;
 
 const WHOLE_ADDRESS: i32 = 32;
@@ -28,7 +29,8 @@ pub(super) fn attach(
         let problems_before = findings.problems.len();
         let mut reader = AdvertisementReader { subject: &subject, findings };
         let spec = &resource.spec;
-        let advertisement = read(&mut reader, spec, aliases, &objects.nodes);
+        let extras = extras(&mut reader, resource.metadata.annotations.as_ref());
+        let advertisement = read(&mut reader, spec, aliases, extras, &objects.nodes);
         let names = reader.pools(&spec.ip_address_pools, &spec.ip_address_pool_selectors, &known_pools);
         let (Some(advertisement), Some(names)) = (advertisement, names) else { continue };
         if reader.findings.problems.len() > problems_before {
@@ -73,6 +75,7 @@ fn read(
     reader: &mut AdvertisementReader<'_>,
     spec: &BGPAdvertisementSpec,
     aliases: &Aliases,
+    extras: RouteExtras,
     nodes: &[Node],
 ) -> Option<BgpAdvertisement> {
     reader.refuse_repeated_texts("spec.ipAddressPools", "ipAddressPools", &spec.ip_address_pools);
@@ -97,7 +100,24 @@ fn read(
         nodes: nodes?,
         peers: spec.peers.iter().cloned().collect(),
         service_selectors: service_selectors?,
+        extras,
     })
+}
+
+fn extras(
+    reader: &mut AdvertisementReader<'_>,
+    annotations: Option<&BTreeMap<String, String>>,
+) -> RouteExtras {
+    let Some(annotations) = annotations else { return RouteExtras::default() };
+    let (extras, errors) = bgp_extras::of_advertisement(annotations);
+    for error in errors {
+        reader.refuse("metadata.annotations", Rule::Annotation(error));
+    }
+    for unknown in bgp_extras::unknown(annotations, &bgp_extras::OF_ADVERTISEMENTS) {
+        let warning = Warning::UnknownAnnotation(unknown.clone());
+        reader.findings.remark(reader.subject, "metadata.annotations", warning);
+    }
+    extras
 }
 
 fn check_lengths(reader: &mut AdvertisementReader<'_>, Lengths { v4, v6 }: Lengths, selects_services: bool) {
@@ -158,9 +178,10 @@ fn objection(
         }
     }
     if advertisement.service_selectors.is_empty() {
+        let families = pool.families();
         let clashing = pool.bgp_advertisements.iter().find(|earlier| {
             earlier.service_selectors.is_empty()
-                && !local_preferences_go_together(advertisement, earlier, pool)
+                && !advertisement.local_preference_goes_with(earlier, families)
         });
         if let Some(earlier) = clashing {
             let (new, earlier) = (advertisement.local_pref, earlier.local_pref);
@@ -168,17 +189,4 @@ fn objection(
         }
     }
     None
-}
-
-/// Two advertisements may ask for different local preferences as long as no route is covered by both.
-fn local_preferences_go_together(a: &BgpAdvertisement, b: &BgpAdvertisement, pool: &Pool) -> bool {
-    if a.local_pref == b.local_pref {
-        return true;
-    }
-    let has_v4 = pool.prefixes().any(|prefix| prefix.addr().is_ipv4());
-    let has_v6 = pool.prefixes().any(|prefix| prefix.addr().is_ipv6());
-    let same_length = has_v4 && a.aggregation_length == b.aggregation_length
-        || has_v6 && a.aggregation_length_v6 == b.aggregation_length_v6;
-    let peers_apart = !a.peers.is_empty() && !b.peers.is_empty() && a.peers.is_disjoint(&b.peers);
-    !same_length || peers_apart || a.nodes.is_disjoint(&b.nodes)
 }

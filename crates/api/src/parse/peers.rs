@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use plan::config::{BfdProfile, Peer, PeerEndpoint, RemoteAsn, Timers};
+use plan::config::{BfdProfile, Peer, PeerEndpoint, PeerExtras, RemoteAsn, TcpAo, Timers};
 use plan::range::parse_address;
 
 use super::selectors::{compile_list, duplicate_selectors};
 use super::{Findings, Objects, PeerError, Rule, Subject, View, Warning, filled, secrets};
+use crate::bgp_extras::{self, KeyReference};
 use crate::duration::GoDuration;
 use crate::metallb::BGPPeerSpec;
 
@@ -24,7 +25,10 @@ pub(super) fn parse(
     for resource in &objects.peers {
         let subject = Subject::of("BGPPeer", &resource.metadata);
         let problems_before = findings.problems.len();
-        let peer = PeerReader { subject: &subject, spec: &resource.spec, findings }.read(objects, view);
+        let peer = {
+            let annotations = resource.metadata.annotations.as_ref();
+            PeerReader { subject: &subject, spec: &resource.spec, annotations, findings }.read(objects, view)
+        };
         if let Some(profile) = filled(resource.spec.bfd_profile.as_ref())
             && !bfd_profiles.contains_key(profile)
             && !is_refused_profile(objects, profile)
@@ -50,6 +54,7 @@ fn is_refused_profile(objects: &Objects, name: &str) -> bool {
 struct PeerReader<'a> {
     subject: &'a Subject,
     spec: &'a BGPPeerSpec,
+    annotations: Option<&'a BTreeMap<String, String>>,
     findings: &'a mut Findings,
 }
 
@@ -80,6 +85,7 @@ impl<'a> PeerReader<'a> {
         );
         let node_selectors = self.node_selectors();
         let password = secrets::password(self.subject, self.spec, objects, view, self.findings);
+        let extras = self.extras(objects, view);
         if self.spec.disable_mp == Some(true) {
             self.findings.remark(self.subject, "spec.disableMP", Warning::DisableMp);
         }
@@ -101,7 +107,28 @@ impl<'a> PeerReader<'a> {
             ebgp_multi_hop: ebgp_multi_hop == Some(true),
             vrf: self.spec.vrf.clone().unwrap_or_default(),
             dual_stack: self.spec.dual_stack_address_family == Some(true),
+            extras,
         })
+    }
+
+    fn extras(&mut self, objects: &Objects, view: &View) -> PeerExtras {
+        let Some(annotations) = self.annotations else { return PeerExtras::default() };
+        let (wanted, errors) = bgp_extras::of_peer(annotations, self.spec);
+        for error in errors {
+            self.refuse("metadata.annotations", PeerError::Annotation(error));
+        }
+        let mut extras = wanted.extras;
+        if let Some(KeyReference { secret, key_id, algorithm }) = wanted.tcp_ao {
+            match secrets::tcp_ao_key(self.subject, &secret, objects, view) {
+                Ok(key) => extras.tcp_ao = Some(TcpAo { key, key_id, algorithm }),
+                Err(error) => self.refuse("metadata.annotations", PeerError::TcpAoSecret { error }),
+            }
+        }
+        for unknown in bgp_extras::unknown(annotations, &bgp_extras::OF_PEERS) {
+            let warning = Warning::UnknownAnnotation(unknown.clone());
+            self.findings.remark(self.subject, "metadata.annotations", warning);
+        }
+        extras
     }
 
     fn refuse(&mut self, field: impl Into<String>, error: impl Into<PeerError>) {

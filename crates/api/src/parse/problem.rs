@@ -7,6 +7,7 @@ use plan::quote::quoted;
 
 use super::addresses::AddressError;
 use super::selectors::{Duplicate, SelectorError};
+use crate::bgp_extras::AnnotationError;
 use crate::placement::PlacementError;
 
 /// The resource that a problem is about.
@@ -39,7 +40,9 @@ impl Problem {
     /// Whether the problem goes away by itself once an object that is named here is created.
     pub fn is_transient(&self) -> bool {
         match &self.rule {
-            Rule::Peer { error: PeerError::Secret { error, .. }, .. } => {
+            Rule::Peer {
+                error: PeerError::Secret { error, .. } | PeerError::TcpAoSecret { error }, ..
+            } => {
                 matches!(error, SecretError::Missing { .. })
             }
             Rule::UnknownBfdProfile { .. } => true,
@@ -114,6 +117,8 @@ pub enum Rule {
     PreferredNodeSelector { error: SelectorError, selector: String, advertisement: String },
     #[error(transparent)]
     Placement(PlacementError),
+    #[error(transparent)]
+    Annotation(AnnotationError),
     #[error("{error}\ninvalid community {} in BGP advertisement", quoted(.community))]
     AdvertisedCommunity { error: CommunityError, community: String },
     #[error(transparent)]
@@ -192,6 +197,10 @@ pub enum PeerError {
     BothPasswords { namespace: String, peer: String },
     #[error("{error}\nfailed to parse peer {peer} password secret")]
     Secret { peer: String, error: SecretError },
+    #[error(transparent)]
+    Annotation(AnnotationError),
+    #[error("{error}\nfailed to read the Secret of its annotation {}", crate::bgp_extras::TCP_AO)]
+    TcpAoSecret { error: SecretError },
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -272,6 +281,8 @@ pub enum Warning {
     Ipv6RouterId(String),
     #[error("BFDProfile {0} is used by no BGPPeer")]
     UnusedBfdProfile(String),
+    #[error("annotation {0} means nothing here")]
+    UnknownAnnotation(String),
 }
 
 impl Warning {
@@ -291,7 +302,8 @@ impl Warning {
             | Warning::NegativePriority(_)
             | Warning::DisableMp
             | Warning::SecretNamespace { .. }
-            | Warning::Ipv6RouterId(_) => false,
+            | Warning::Ipv6RouterId(_)
+            | Warning::UnknownAnnotation(_) => false,
         }
     }
 }

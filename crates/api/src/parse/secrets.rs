@@ -3,7 +3,7 @@
 use k8s_openapi::api::core::v1::Secret;
 use plan::config::{Password, SecretReference};
 
-use super::{Findings, Objects, PeerError, Rule, SecretError, Subject, View, Warning, filled, name_of};
+use super::{Findings, Objects, PeerError, Role, Rule, SecretError, Subject, View, Warning, filled, name_of};
 use crate::metallb::BGPPeerSpec;
 
 const BASIC_AUTH: &str = "kubernetes.io/basic-auth";
@@ -51,6 +51,22 @@ pub(super) fn password(
             None
         }
     }
+}
+
+/// The key of TCP-AO, which is kept as a password is.
+pub(super) fn tcp_ao_key(
+    subject: &Subject,
+    name: &str,
+    objects: &Objects,
+    view: &View,
+) -> Result<Password, SecretError> {
+    let reference = SecretReference { name: name.to_owned(), namespace: view.namespace.clone() };
+    // Admission does not follow references.
+    let value = match view.secret_passthrough || view.role == Role::Admission {
+        true => None,
+        false => Some(lookup(subject, name, &objects.secrets, &view.namespace)?),
+    };
+    Ok(Password::Secret { reference, value })
 }
 
 /// By name alone: a Secret is always looked for in our own namespace.

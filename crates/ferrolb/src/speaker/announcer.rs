@@ -73,7 +73,7 @@ struct Known {
 #[derive(Debug, PartialEq, Eq)]
 struct Slim {
     anywhere: bool,
-    nodes: Box<[Arc<str>]>,
+    nodes: Box<[(Arc<str>, u32)]>,
 }
 
 /// What this node does about a Service.
@@ -511,7 +511,9 @@ fn merged(slices: &[(Arc<str>, Slim)]) -> Serving {
     let mut all = Serving::default();
     for (_, slim) in slices {
         all.anywhere |= slim.anywhere;
-        all.nodes.extend(slim.nodes.iter().map(ToString::to_string));
+        for (node, endpoints) in &slim.nodes {
+            all.add_endpoints(node, *endpoints);
+        }
     }
     all
 }
@@ -526,7 +528,7 @@ impl NodeNames {
         if self.0.len() > NODE_NAMES {
             self.0.clear();
         }
-        let nodes = serving.nodes.iter().map(|name| self.shared(name)).collect();
+        let nodes = serving.nodes.iter().map(|(name, &endpoints)| (self.shared(name), endpoints)).collect();
         Slim { anywhere: serving.anywhere, nodes }
     }
 

@@ -68,7 +68,7 @@ fn seen(name: &str, addresses: &[u8]) -> Seen {
 }
 
 fn slice_of(name: &str) -> (Key, Slice) {
-    let serving = Serving { anywhere: true, nodes: ["node-b".to_owned()].into() };
+    let serving = Serving { anywhere: true, nodes: [("node-b".to_owned(), 1)].into() };
     (("default".into(), format!("{name}-1").into()), Slice { service: key(name), serving })
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use api::placement::PlacementError;
-use api::{ingest, placement};
+use api::{bgp_extras, ingest, placement};
 use k8s_openapi::api::core::v1;
 use k8s_openapi::api::discovery::v1 as discovery;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -94,7 +94,12 @@ pub(super) fn slice(object: &discovery::EndpointSlice) -> Option<Slice> {
 pub(super) fn lean<K: kube::Resource>(mut object: K) -> K {
     let metadata = object.meta_mut();
     let mut annotations = metadata.annotations.take().unwrap_or_default();
-    annotations.retain(|key, _| placement::ANNOTATIONS.contains(&key.as_str()));
+    let is_read = |key: &str| {
+        placement::ANNOTATIONS.contains(&key)
+            || bgp_extras::OF_ADVERTISEMENTS.contains(&key)
+            || bgp_extras::OF_PEERS.contains(&key)
+    };
+    annotations.retain(|key, _| is_read(key));
     *metadata = ObjectMeta {
         annotations: (!annotations.is_empty()).then_some(annotations),
         name: metadata.name.take(),

@@ -304,9 +304,13 @@ impl<'a> Session<'a> {
                 configuration.l2_advertisements.take(change, read)
             }
             Told::BgpAdvertisement(change) => {
-                configuration.bgp_advertisements.take(change, |it| it.spec.clone())
+                let read = |it: &BGPAdvertisement| (it.spec.clone(), it.metadata.annotations.clone());
+                configuration.bgp_advertisements.take(change, read)
             }
-            Told::Peer(change) => configuration.peers.take(change, |it| it.spec.clone()),
+            Told::Peer(change) => {
+                let read = |it: &BGPPeer| (it.spec.clone(), it.metadata.annotations.clone());
+                configuration.peers.take(change, read)
+            }
             Told::BfdProfile(change) => configuration.bfd_profiles.take(change, |it| it.spec.clone()),
             Told::Community(change) => configuration.communities.take(change, |it| it.spec.clone()),
             Told::Secret(change) => {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::{Name, Refusal};
-use crate::config::{Config, L2Advertisement};
+use super::{Name, Refusal, bgp};
+use crate::config::{BgpAdvertisement, Config, L2Advertisement, PoolFamilies};
 use crate::containment::Containment;
 use crate::selector::{Labels, any_matches};
 use crate::snapshot::Node;
@@ -50,6 +50,8 @@ pub struct Cluster {
     pools: Arc<Pools>,
     /// As `pools` numbers them.
     advertisements: Arc<Vec<Advertisement>>,
+    /// For each BGP advertisement as `pools` numbers them, and each participant: whether it is for it.
+    bgp_allowed: Arc<Vec<Vec<bool>>>,
 }
 
 /// What depends on the configuration alone.
@@ -61,6 +63,7 @@ struct Pools {
     /// Each once, though it may be for many pools.
     advertisements: Vec<Arc<L2Advertisement>>,
     has_wishes: bool,
+    bgp_advertisements: Vec<bgp::Advertisement>,
 }
 
 /// A node, as far as it does not depend on the Service.
@@ -69,13 +72,19 @@ pub(super) struct Participant {
     pub(super) name: Name,
     /// Why it is no candidate for any Service.
     pub(super) refusal: Option<Refusal>,
+    pub(super) network_unavailable: bool,
+    pub(super) is_excluded: bool,
+    pub(super) is_draining: bool,
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct AdvertisedPool {
     pub(super) name: Name,
+    pub(super) families: PoolFamilies,
     /// Positions in the list of all advertisements.
     advertisements: Vec<usize>,
+    /// Positions in the list of all BGP advertisements, by their names.
+    bgp_advertisements: Vec<usize>,
 }
 
 /// An advertisement, with its nodes by their position instead of their name.
@@ -98,6 +107,7 @@ impl Cluster {
         let pools = Arc::new(Pools::new(&config));
         let participants = participants(&nodes, &alive, &options);
         let advertisements = pools.advertisements_for(&participants);
+        let bgp_allowed = pools.bgp_allowed_for(&participants);
         Cluster {
             config,
             nodes,
@@ -107,6 +117,7 @@ impl Cluster {
             participants,
             pools,
             advertisements,
+            bgp_allowed,
         }
     }
 
@@ -135,11 +146,13 @@ impl Cluster {
     fn with_participants(&self, nodes: Arc<BTreeMap<String, Node>>, alive: Alive) -> Cluster {
         let participants = participants(&nodes, &alive, &self.options);
         let same_names = participants.iter().map(|it| &it.name).eq(self.names());
-        let advertisements = match same_names {
-            true => Arc::clone(&self.advertisements),
-            false => self.pools.advertisements_for(&participants),
+        let (advertisements, bgp_allowed) = match same_names {
+            true => (Arc::clone(&self.advertisements), Arc::clone(&self.bgp_allowed)),
+            false => {
+                (self.pools.advertisements_for(&participants), self.pools.bgp_allowed_for(&participants))
+            }
         };
-        Cluster { nodes, alive, participants, advertisements, ..self.clone() }
+        Cluster { nodes, alive, participants, advertisements, bgp_allowed, ..self.clone() }
     }
 
     pub fn config(&self) -> &Arc<Config> {
@@ -197,26 +210,46 @@ impl Cluster {
     pub(super) fn advertisements_of(&self, pool: &AdvertisedPool) -> impl Iterator<Item = &Advertisement> {
         pool.advertisements.iter().map(|&position| &self.advertisements[position])
     }
+
+    /// With their positions in the list of all.
+    pub(super) fn bgp_advertisements_of(
+        &self,
+        pool: &AdvertisedPool,
+    ) -> impl Iterator<Item = (usize, &bgp::Advertisement)> {
+        pool.bgp_advertisements.iter().map(|&at| (at, &self.pools.bgp_advertisements[at]))
+    }
+
+    /// Whether a BGP advertisement is for a node, by the positions of both.
+    pub(super) fn bgp_allows(&self, advertisement: usize, node: usize) -> bool {
+        self.bgp_allowed[advertisement][node]
+    }
 }
 
 impl Pools {
     fn new(config: &Config) -> Pools {
-        let mut positions: HashMap<*const L2Advertisement, usize> = HashMap::new();
-        let mut advertisements = Vec::new();
+        let mut advertisements = Numbered::default();
+        let mut bgp_advertisements = Numbered::default();
         let mut pools = Vec::new();
         for pool in config.pools.values() {
-            let mut of_pool = Vec::new();
-            for advertisement in &pool.l2_advertisements {
-                let position = *positions.entry(Arc::as_ptr(advertisement)).or_insert_with(|| {
-                    advertisements.push(Arc::clone(advertisement));
-                    advertisements.len() - 1
-                });
-                of_pool.push(position);
-            }
-            pools.push(AdvertisedPool { name: pool.name.as_str().into(), advertisements: of_pool });
+            let mut of_bgp: Vec<&Arc<BgpAdvertisement>> = pool.bgp_advertisements.iter().collect();
+            of_bgp.sort_by_key(|it| &it.name);
+            pools.push(AdvertisedPool {
+                name: pool.name.as_str().into(),
+                families: pool.families(),
+                advertisements: pool.l2_advertisements.iter().map(|it| advertisements.number(it)).collect(),
+                bgp_advertisements: of_bgp.into_iter().map(|it| bgp_advertisements.number(it)).collect(),
+            });
         }
+        let advertisements = advertisements.all;
         let has_wishes = advertisements.iter().any(|it| !it.wishes.is_nothing());
-        Pools { containment: Containment::new(config.pools.values()), pools, advertisements, has_wishes }
+        let containment = Containment::new(config.pools.values());
+        let bgp_advertisements = bgp_advertisements.all.iter().map(bgp::Advertisement::new).collect();
+        Pools { containment, pools, advertisements, has_wishes, bgp_advertisements }
+    }
+
+    fn bgp_allowed_for(&self, participants: &[Participant]) -> Arc<Vec<Vec<bool>>> {
+        let of_all = self.bgp_advertisements.iter();
+        Arc::new(of_all.map(|it| named(it.nodes(), participants)).collect())
     }
 
     fn advertisements_for(&self, participants: &[Participant]) -> Arc<Vec<Advertisement>> {
@@ -230,27 +263,66 @@ fn participants(nodes: &BTreeMap<String, Node>, alive: &Alive, options: &Options
     if let Alive::These(alive) = alive {
         names.extend(alive.iter().map(String::as_str));
     }
-    let refusal = |name: &str| match (alive, nodes.get(name)) {
-        (Alive::These(alive), _) if !alive.contains(name) => Some(Refusal::NotAlive),
-        (_, Some(node)) if node.network_unavailable => Some(Refusal::NetworkUnavailable),
-        (_, Some(node)) if node.is_draining => Some(Refusal::NodeDraining { annotation: DRAIN_ANNOTATION }),
-        (_, Some(node)) if node.labels.contains_key(EXCLUDE_LABEL) && !options.ignore_exclude_label => {
-            Some(Refusal::NodeExcluded { label: EXCLUDE_LABEL })
-        }
-        _ => None,
+    let is_alive = |name: &str| match alive {
+        Alive::Everyone => true,
+        Alive::These(alive) => alive.contains(name),
     };
-    names.into_iter().map(|name| Participant { name: name.into(), refusal: refusal(name) }).collect()
+    let participant = |name: &str| {
+        let node = nodes.get(name);
+        let is_labelled = node.is_some_and(|node| node.labels.contains_key(EXCLUDE_LABEL));
+        let mut participant = Participant {
+            name: name.into(),
+            refusal: None,
+            network_unavailable: node.is_some_and(|node| node.network_unavailable),
+            is_excluded: is_labelled && !options.ignore_exclude_label,
+            is_draining: node.is_some_and(|node| node.is_draining),
+        };
+        participant.refusal = match &participant {
+            _ if !is_alive(name) => Some(Refusal::NotAlive),
+            it if it.network_unavailable => Some(Refusal::NetworkUnavailable),
+            it if it.is_draining => Some(Refusal::NodeDraining { annotation: DRAIN_ANNOTATION }),
+            it if it.is_excluded => Some(Refusal::NodeExcluded { label: EXCLUDE_LABEL }),
+            _ => None,
+        };
+        participant
+    };
+    names.into_iter().map(participant).collect()
+}
+
+/// Which participants are among these names. Both are in the order of names, so one walk finds who is in both.
+fn named(names: &BTreeSet<String>, participants: &[Participant]) -> Vec<bool> {
+    let mut names = names.iter().map(String::as_str).peekable();
+    let is_named = |it: &Participant| {
+        while names.next_if(|name| *name < &*it.name).is_some() {}
+        names.next_if(|name| *name == &*it.name).is_some()
+    };
+    participants.iter().map(is_named).collect()
+}
+
+/// Shared values, each once, though it may be for many pools.
+struct Numbered<T> {
+    positions: HashMap<*const T, usize>,
+    all: Vec<Arc<T>>,
+}
+
+impl<T> Default for Numbered<T> {
+    fn default() -> Numbered<T> {
+        Numbered { positions: HashMap::new(), all: Vec::new() }
+    }
+}
+
+impl<T> Numbered<T> {
+    fn number(&mut self, value: &Arc<T>) -> usize {
+        *self.positions.entry(Arc::as_ptr(value)).or_insert_with(|| {
+            self.all.push(Arc::clone(value));
+            self.all.len() - 1
+        })
+    }
 }
 
 impl Advertisement {
     fn new(config: Arc<L2Advertisement>, participants: &[Participant]) -> Advertisement {
-        // Both are in the order of names, so one walk finds who is in both.
-        let mut names = config.nodes.iter().map(String::as_str).peekable();
-        let mut is_named = |it: &Participant| {
-            while names.next_if(|name| *name < &*it.name).is_some() {}
-            names.next_if(|name| *name == &*it.name).is_some()
-        };
-        let allowed = participants.iter().map(&mut is_named).collect();
+        let allowed = named(&config.nodes, participants);
         let weight = |it: &Participant| config.preferred_nodes.get(&*it.name).copied().unwrap_or(0);
         let weights = match config.preferred_nodes.is_empty() {
             true => Vec::new(),

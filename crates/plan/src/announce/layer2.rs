@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use protocol::l2::Interfaces;
 
 use super::cluster::{AdvertisedPool, Advertisement};
-use super::{Alive, Announcement, Cluster, Everywhere, HEIRS, Layer2, Name, Nearest, Refusal};
+use super::{Alive, Cluster, HEIRS, Layer2, Name, Nearest, Refusal};
 use crate::allocate::declares_sharing;
 use crate::elect::{Candidate, standing, succession};
 use crate::placement::Spreadable;
@@ -23,6 +23,16 @@ pub(super) struct Election<'a> {
     serving: &'a Serving,
     /// Who comes first whatever the others score.
     leaders: &'a [Name],
+}
+
+/// By the names of the nodes.
+pub(super) type OfNodes = Vec<(Name, Result<Layer2, Refusal>)>;
+
+/// How it ended for one node.
+pub(super) struct Elected {
+    pub(super) layer2: Result<Layer2, Refusal>,
+    pub(super) first: Vec<Name>,
+    pub(super) interfaces: Option<Interfaces>,
 }
 
 impl<'a> Election<'a> {
@@ -56,7 +66,7 @@ impl<'a> Election<'a> {
         Election { leaders: &[], ..self }
     }
 
-    pub(super) fn on_node(&self, node: &str) -> Announcement {
+    pub(super) fn on_node(&self, node: &str) -> Elected {
         let (positions, candidates) = self.candidates();
         let position = self.cluster.position(node);
         let mine = position.and_then(|position| positions.binary_search(&position).ok());
@@ -73,7 +83,7 @@ impl<'a> Election<'a> {
                 None => self.refuse_stranger(node),
             }),
         };
-        Announcement { addresses: self.addresses.to_vec(), layer2, first, interfaces }
+        Elected { layer2, first, interfaces }
     }
 
     /// The first few of the order of succession.
@@ -92,7 +102,7 @@ impl<'a> Election<'a> {
     }
 
     /// The order of succession, and what each node does.
-    pub(super) fn everywhere(&self) -> Everywhere {
+    pub(super) fn everywhere(&self) -> (Vec<Name>, OfNodes) {
         let (positions, candidates) = self.candidates();
         let succession: Vec<usize> =
             succession(self.first_address(), &candidates).into_iter().map(|at| positions[at]).collect();
@@ -113,7 +123,7 @@ impl<'a> Election<'a> {
         };
         let layer2 = self.cluster.names().enumerate().map(|(at, name)| (name.clone(), decide(at))).collect();
         let succession = succession.into_iter().map(|position| self.name(position).clone()).collect();
-        Everywhere { addresses: self.addresses.to_vec(), succession, layer2 }
+        (succession, layer2)
     }
 
     /// Everybody who is admitted: positions, ascending, and what is known of each.
@@ -155,7 +165,7 @@ impl<'a> Election<'a> {
     }
 
     fn has_endpoint(&self, node: &str) -> bool {
-        !self.local_traffic_only || self.serving.nodes.contains(node)
+        !self.local_traffic_only || self.serving.nodes.contains_key(node)
     }
 
     /// A node that nobody knows, and that is not alive.

@@ -5,7 +5,9 @@
 //!
 //! * `cluster` is what a decision is made in, with what is the same for all Services worked out in advance.
 //! * `layer2` is the one node that answers for the addresses of a Service; `refusal` is why another one does not.
+//! * [`bgp`] is what nodes tell their BGP peers, whatever layer 2 does, and why not.
 
+pub mod bgp;
 mod cluster;
 mod layer2;
 mod refusal;
@@ -23,7 +25,8 @@ pub use refusal::{Nearest, Refusal};
 use crate::placement::{Placement, Spreadable, Wishes};
 use crate::range::parse_address;
 use crate::snapshot::{Service, ServiceType, Serving};
-use layer2::Election;
+use bgp::Question;
+use layer2::{Elected, Election};
 
 /// The annotations of a Service that are looked at here.
 pub const READ_ANNOTATIONS: [&str; 2] = crate::allocate::SHARING_ANNOTATIONS;
@@ -40,6 +43,7 @@ pub struct Announcement {
     /// The addresses of the Service, in the order of its status. Empty if they are not to be looked at.
     pub addresses: Vec<IpAddr>,
     pub layer2: Result<Layer2, Refusal>,
+    pub bgp: bgp::Outcome,
     /// The first [`HEIRS`] of the order of succession: who answers, who takes over if that one fails, and if both do.
     pub first: Vec<Name>,
     /// Where this node would answer for all the addresses if it were its turn. `None` if it never is.
@@ -61,12 +65,8 @@ pub struct Everywhere {
     pub succession: Vec<Name>,
     /// Every node that is known or alive, by name.
     pub layer2: Vec<(Name, Result<Layer2, Refusal>)>,
-}
-
-impl Announcement {
-    fn refused(addresses: Vec<IpAddr>, refusal: Refusal) -> Announcement {
-        Announcement { addresses, layer2: Err(refusal), first: Vec::new(), interfaces: None }
-    }
+    /// The same nodes. Whether their speakers are alive is not looked at.
+    pub bgp: Vec<(Name, bgp::Outcome)>,
 }
 
 impl Everywhere {
@@ -79,16 +79,19 @@ impl Everywhere {
 /// Cheap: called for a single Service on each of its changes. In one pass: whether this node answers, who would next, and
 /// how this node would.
 pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Announcement {
-    match addresses(cluster, service) {
+    let nobody = |refusal| Elected { layer2: Err(refusal), first: Vec::new(), interfaces: None };
+    let (addresses, elected, bgp) = match addresses(cluster, service) {
         Ok(addresses) => {
             let election = Election::of(cluster, service, serving, &addresses);
-            match election.map(|election| election.on_node(node)) {
-                Ok(announcement) => announcement,
-                Err(refusal) => Announcement::refused(addresses, refusal),
-            }
+            let elected = election.map_or_else(nobody, |election| election.on_node(node));
+            let bgp = Question::of(cluster, service, serving, &addresses);
+            let bgp = bgp.and_then(|question| question.on_node(node));
+            (addresses, elected, bgp)
         }
-        Err(refusal) => Announcement::refused(Vec::new(), refusal),
-    }
+        Err(refusal) => (Vec::new(), nobody(refusal.clone()), Err(refusal.into())),
+    };
+    let Elected { layer2, first, interfaces } = elected;
+    Announcement { addresses, layer2, bgp, first, interfaces }
 }
 
 /// The addresses of a Service and the first `few` of their order of succession, without a look at any node in
@@ -133,15 +136,30 @@ pub fn spreadable(cluster: &Cluster, service: &Service, serving: &Serving) -> Op
 
 /// As [`on_node`] decides on each node.
 pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Everywhere {
-    let (addresses, refusal) = match addresses(cluster, service) {
-        Ok(addresses) => match Election::of(cluster, service, serving, &addresses) {
-            Ok(election) => return election.everywhere(),
-            Err(refusal) => (addresses, refusal),
-        },
-        Err(refusal) => (Vec::new(), refusal),
+    let addresses = match addresses(cluster, service) {
+        Ok(addresses) => addresses,
+        Err(refusal) => {
+            return Everywhere {
+                addresses: Vec::new(),
+                succession: Vec::new(),
+                layer2: for_all(cluster, &Err(refusal.clone())),
+                bgp: for_all(cluster, &Err(refusal.into())),
+            };
+        }
     };
-    let layer2 = cluster.names().map(|node| (node.clone(), Err(refusal.clone()))).collect();
-    Everywhere { addresses, succession: Vec::new(), layer2 }
+    let (succession, layer2) = match Election::of(cluster, service, serving, &addresses) {
+        Ok(election) => election.everywhere(),
+        Err(refusal) => (Vec::new(), for_all(cluster, &Err(refusal))),
+    };
+    let bgp = match Question::of(cluster, service, serving, &addresses) {
+        Ok(question) => question.everywhere(),
+        Err(refusal) => for_all(cluster, &Err(refusal)),
+    };
+    Everywhere { addresses, succession, layer2, bgp }
+}
+
+fn for_all<T: Clone>(cluster: &Cluster, outcome: &T) -> Vec<(Name, T)> {
+    cluster.names().map(|node| (node.clone(), outcome.clone())).collect()
 }
 
 /// The addresses that a Service has, if it is one to announce addresses for.

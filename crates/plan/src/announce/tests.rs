@@ -1,5 +1,6 @@
 //! The rules as tables; the properties that hold whatever happens; what both are built from.
 
+mod bgp;
 mod elections;
 mod properties;
 mod refusals;
@@ -7,8 +8,10 @@ mod refusals;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use protocol::bgp::prefix::Prefix;
+
 use super::*;
-use crate::config::{AddressEntry, Config, L2Advertisement, Pool};
+use crate::config::{AddressEntry, Config, L2Advertisement, Pool, PoolFamilies};
 use crate::placement::Wishes;
 use crate::selector::{Labels, Operator, Requirement, Selector};
 use crate::snapshot::{Ingress, IpFamilyPolicy, Node, ServiceKey};
@@ -72,7 +75,8 @@ fn service(addresses: &[&str]) -> Service {
 }
 
 fn serving(nodes: &[&str]) -> Serving {
-    Serving { anywhere: !nodes.is_empty(), nodes: set(nodes) }
+    let nodes: BTreeMap<String, u32> = nodes.iter().map(|&name| (name.to_owned(), 1)).collect();
+    Serving { anywhere: !nodes.is_empty(), nodes }
 }
 
 /// A Service that is `app=<app>`.

@@ -217,6 +217,20 @@ fn a_deprecated_field_is_warned_of_when_it_appears() {
 }
 
 #[test]
+fn annotations_of_ours_are_judged_and_unknown_ones_warned_of() {
+    let mut candidate = peer("a", &json!({}));
+    candidate["metadata"]["annotations"] = json!({"ferrolb.io/rolle": "peer", "example.com/role": "x"});
+    let mut stored = peer("b", &json!({"peerAddress": "10.0.0.2"}));
+    stored["metadata"]["annotations"] = json!({"ferrolb.io/other": ""});
+    let warned = verdict(&create(&candidate), &[stored]);
+    assert!(warned.allowed);
+    assert_eq!(warned.warnings, ["annotation ferrolb.io/rolle means nothing here"]);
+    candidate["metadata"]["annotations"] = json!({"ferrolb.io/role": "boss"});
+    let why = "parsing peer a annotation ferrolb.io/role is \"boss\", which is none of provider, customer, peer, rs-server and rs-client";
+    assert_eq!(verdict(&update(&candidate), &[]).message, why);
+}
+
+#[test]
 fn what_cannot_be_read_is_a_bad_request() {
     for (case, object, message) in [
         ("a duration", peer("a", &json!({"holdTime": "1d"})), "time: unknown unit \"d\" in duration \"1d\""),

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod advertisements;
+mod annotations;
 mod order;
 mod peers;
 mod pools;

@@ -19,7 +19,7 @@ fn endpoints_decide() {
     let one = || service(&["10.20.30.1"]);
     let two = || service(&["10.20.30.2"]);
     // An endpoint that can serve and whose node nobody knows.
-    let somewhere = Serving { anywhere: true, nodes: BTreeSet::new() };
+    let somewhere = Serving { anywhere: true, nodes: BTreeMap::new() };
     for (case, service, serving, expected) in [
         ("local, on iris1", local(one()), serving(&["iris1"]), [OWNED, NOT_OWNER]),
         ("local, none can serve", local(one()), serving(&[]), [NOT_OWNER, NOT_OWNER]),

@@ -4,6 +4,8 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
+use crate::announce::bgp::{Outcome, Refusal as BgpRefusal};
+use crate::config::{BgpAdvertisement, RouteExtras};
 
 const NODES: [&str; 6] = ["a", "b", "c", "node-1", "node-2", "node-3"];
 
@@ -33,20 +35,34 @@ fn advertisements() -> impl Strategy<Value = Vec<L2Advertisement>> {
     vec(one, 0..4)
 }
 
+fn bgp_advertisements() -> impl Strategy<Value = Vec<BgpAdvertisement>> {
+    let name = proptest::sample::select(vec!["x", "y", "z"]);
+    let peers = btree_set(proptest::sample::select(vec!["p", "q"]).prop_map(str::to_owned), 0..2);
+    let one = (name, nodes(), apps(), peers, 0..3_u32, any::<bool>(), any::<bool>()).prop_map(
+        |(name, nodes, service_selectors, peers, local_pref, graceful_shutdown, weighs)| {
+            let link_bandwidth_mbps = weighs.then_some(10);
+            let extras = RouteExtras { graceful_shutdown, link_bandwidth_mbps, ..RouteExtras::default() };
+            BgpAdvertisement { nodes, service_selectors, peers, local_pref, extras, ..bgp::bgp(name, &[]) }
+        },
+    );
+    vec(one, 0..4)
+}
+
 fn clusters() -> impl Strategy<Value = Cluster> {
     let known = btree_map(
         proptest::sample::select(&NODES[..]),
-        (proptest::bool::weighted(0.2), proptest::bool::weighted(0.2)),
+        (proptest::bool::weighted(0.2), proptest::bool::weighted(0.2), proptest::bool::weighted(0.2)),
         0..=6,
     );
     let alive = proptest::option::of(nodes());
-    (advertisements(), known, alive, any::<bool>()).prop_map(
-        |(advertisements, known, alive, ignore_exclude_label)| {
-            let known = known.into_iter().map(|(name, (network_unavailable, is_excluded))| {
+    (advertisements(), bgp_advertisements(), known, alive, any::<bool>()).prop_map(
+        |(advertisements, bgp, known, alive, ignore_exclude_label)| {
+            let known = known.into_iter().map(|(name, (network_unavailable, is_excluded, is_draining))| {
                 let labels = if is_excluded { labels(&[(EXCLUDE_LABEL, "")]) } else { Labels::default() };
-                (name.to_owned(), Node { labels, network_unavailable, ..node(name) })
+                (name.to_owned(), Node { labels, network_unavailable, is_draining, ..node(name) })
             });
-            let pool = pool("p", &["10.20.30.0/24"], advertisements);
+            let mut pool = pool("p", &["10.20.30.0/24"], advertisements);
+            pool.bgp_advertisements = bgp.into_iter().map(Arc::new).collect();
             let config = Config { pools: BTreeMap::from([(pool.name.clone(), pool)]), ..Config::default() };
             let alive = alive.map_or(Alive::Everyone, Alive::These);
             let options = Options { ignore_exclude_label, ..Options::default() };
@@ -64,6 +80,7 @@ fn services() -> impl Strategy<Value = (Service, Serving)> {
             if shares {
                 service.annotations.insert("metallb.io/allow-shared-ip".to_owned(), String::new());
             }
+            let nodes: BTreeMap<String, u32> = nodes.into_iter().map(|node| (node, 1)).collect();
             (service, Serving { anywhere: !nodes.is_empty(), nodes })
         },
     )
@@ -90,6 +107,8 @@ proptest! {
             let here = on_node(&cluster, &service, &serving, node);
             prop_assert_eq!(&here.addresses, &all.addresses);
             prop_assert_eq!(&here.layer2, layer2, "{}", node);
+            let bgp = all.bgp.iter().find(|(name, _)| name == node).map(|(_, outcome)| outcome);
+            prop_assert_eq!(Some(&here.bgp), bgp, "{}", node);
         }
     }
 
@@ -177,11 +196,18 @@ proptest! {
     #[test]
     fn the_order_of_the_advertisements_is_without_meaning((service, serving) in services(), cluster in clusters()) {
         let mut config = (**cluster.config()).clone();
-        config.pools.values_mut().for_each(|pool| pool.l2_advertisements.reverse());
+        for pool in config.pools.values_mut() {
+            pool.l2_advertisements.reverse();
+            pool.bgp_advertisements.reverse();
+        }
         let (nodes, alive) = (cluster.nodes().clone(), cluster.alive().clone());
         let reversed = Cluster::new(Arc::new(config), nodes, alive, cluster.options().clone());
         let (one, other) = (everywhere(&cluster, &service, &serving), everywhere(&reversed, &service, &serving));
         prop_assert_eq!(one.succession, other.succession);
+        for ((node, one), (_, other)) in one.bgp.iter().zip(&other.bgp) {
+            let word = |it: &Outcome| it.as_ref().err().map(BgpRefusal::reason);
+            prop_assert_eq!(word(one), word(other), "{}", node);
+        }
         for ((node, one), (_, other)) in one.layer2.iter().zip(&other.layer2) {
             let word = |it: &Result<Layer2, Refusal>| it.as_ref().err().map(Refusal::reason);
             prop_assert_eq!(word(one), word(other), "{}", node);

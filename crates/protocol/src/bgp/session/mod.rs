@@ -2,12 +2,20 @@
 //! how it ends. Knows no socket and no clock, and keeps nothing of what the neighbour tells but how much it is.
 //!
 //! Where to look: `settings` is what is wanted, `agree` what two OPEN messages come to, `connection` one TCP connection and its
-//! timers, `machine` what every input does, `retry` when to connect again, `next_hop` where routes lead, `state` what is shown.
+//! timers, `machine` what every input does, `talk` what is received, `ending` how it ends, `retry` when to connect again, `next_hop` where routes lead, `state` what is shown.
 
 mod agree;
+mod connection;
+mod ending;
 mod machine;
+mod next_hop;
+mod received;
+mod retry;
 mod settings;
 mod state;
+mod talk;
+#[cfg(test)]
+mod tests;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;

@@ -58,3 +58,15 @@ pub struct LocalRole {
     /// A neighbour that says nothing of its own is refused.
     pub is_strict: bool,
 }
+
+impl Settings {
+    /// How often to say that this side is there, after both have agreed on a hold time.
+    pub(super) fn keepalive(&self, hold_secs: u16) -> Option<Duration> {
+        let third = Duration::from_secs(hold_secs.into()) / 3;
+        let wanted = match self.keepalive_secs {
+            0 => third,
+            secs => Duration::from_secs(secs.into()),
+        };
+        (hold_secs > 0).then(|| wanted.min(third))
+    }
+}

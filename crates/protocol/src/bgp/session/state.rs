@@ -109,6 +109,17 @@ pub enum Event {
 }
 
 impl Messages {
+    /// By the type in its header.
+    pub(super) fn count(&mut self, type_code: u8) {
+        *match type_code {
+            1 => &mut self.opens,
+            2 => &mut self.updates,
+            3 => &mut self.notifications,
+            4 => &mut self.keepalives,
+            _ => &mut self.route_refreshes,
+        } += 1;
+    }
+
     pub fn total(&self) -> u64 {
         self.opens + self.updates + self.notifications + self.keepalives + self.route_refreshes
     }
