@@ -8,8 +8,9 @@ use std::time::Duration;
 use plan::config::{self, Peer, PeerEndpoint, RemoteAsn};
 use protocol::bgp::capability::Family;
 use protocol::bgp::route::Routes;
-use protocol::bgp::session::{RemoteAs, Restart, Settings};
+use protocol::bgp::session::{LocalRole, RemoteAs, Restart, Settings};
 
+use super::socket::CS6;
 use super::{Distance, Endpoint, Neighbour, Password, Security};
 
 /// RFC 4271, 10.
@@ -29,7 +30,11 @@ pub fn neighbour(peer: &Peer, node: &str, routes: Option<Arc<Routes>>) -> Neighb
         source: peer.source_address,
         vrf: peer.vrf.clone(),
         distance: distance(peer),
-        security: Security::Md5(password(&peer.password)),
+        security: match &peer.extras.tcp_ao {
+            Some(ao) => Security::Ao { key: password(&ao.key), id: ao.key_id, algorithm: ao.algorithm },
+            None => Security::Md5(password(&peer.password)),
+        },
+        dscp: peer.extras.dscp.unwrap_or(CS6),
         router_id: peer.router_id.and_then(|id| match id {
             IpAddr::V4(id) => Some(id),
             // It parses, and means nothing.
@@ -68,14 +73,17 @@ fn settings(peer: &Peer, endpoint: &Endpoint, node: &str) -> Settings {
         families,
         graceful_restart: peer.graceful_restart.then_some(Restart { secs: RESTART_SECS }),
         has_restarted: false,
-        role: None,
-        is_passive: false,
-        max_prefixes: None,
+        role: peer.extras.role.map(|role| LocalRole { role, is_strict: false }),
+        is_passive: peer.extras.is_passive,
+        max_prefixes: peer.extras.max_prefixes,
         hostname: node.to_owned(),
     }
 }
 
 fn distance(peer: &Peer) -> Distance {
+    if let Some(hops) = peer.extras.ttl_security_hops {
+        return Distance::AtMost(hops);
+    }
     let is_internal = match peer.remote_asn {
         RemoteAsn::Number(number) => number == peer.my_asn,
         RemoteAsn::Internal => true,

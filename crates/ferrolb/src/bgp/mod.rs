@@ -32,7 +32,7 @@ use protocol::bgp::session::{Settings, Stop};
 
 pub use configured::neighbour;
 pub use metrics::Metrics;
-pub use socket::{Distance, Password, Security, TcpAoAlgorithm};
+pub use socket::{Distance, Password, Security};
 pub use view::{PeerView, RouteView, Seen, router};
 
 use thread::Command;
@@ -67,6 +67,8 @@ pub struct Neighbour {
     pub vrf: String,
     pub distance: Distance,
     pub security: Security,
+    /// Of the packets of its sessions.
+    pub dscp: u8,
     /// `None`: that of the connection's own address, or its interface's.
     pub router_id: Option<Ipv4Addr>,
     /// The router id in it is not looked at.

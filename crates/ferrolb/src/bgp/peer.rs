@@ -115,6 +115,7 @@ impl Peer {
         for connection in self.connections.values().filter(|connection| !connection.is_dialling()) {
             let Some(remote) = remote(connection) else { continue };
             let mut kept = Ok(());
+            socket::mark(&connection.socket, remote.ip(), after.dscp);
             if before.security != after.security {
                 kept = socket::secure(&connection.socket, remote.ip(), None, &after.security);
             }
@@ -185,7 +186,7 @@ impl Peer {
 
     pub(super) fn accept(&mut self, socket: Socket, shared: &mut Shared, now: Instant) -> io::Result<()> {
         let remote = socket.peer_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
-        socket::adopt(&socket, remote.ip(), self.neighbour.distance)?;
+        socket::adopt(&socket, remote.ip(), self.neighbour.distance, self.neighbour.dscp)?;
         self.accepted += 1;
         let connection = ConnectionId { origin: Origin::Theirs, number: self.accepted };
         let key = shared.keys.take(&self.neighbour.name, connection);
@@ -231,6 +232,7 @@ impl Peer {
             device: interface.or(vrf).cloned(),
             distance: self.neighbour.distance,
             security: self.neighbour.security.clone(),
+            dscp: self.neighbour.dscp,
         })
     }
 

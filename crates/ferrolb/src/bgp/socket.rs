@@ -4,13 +4,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use plan::config::TcpAoAlgorithm;
 use rustix::io::Errno;
 use socket2::{Domain, SockRef, Socket, Type};
 
 use crate::sys;
 
-/// As what holds a network together is marked (RFC 4594 3.1, CS6).
-const NETWORK_CONTROL: u32 = 0xc0;
+/// As what holds a network together is marked (RFC 4594 3.1).
+pub(super) const CS6: u8 = 48;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 /// The kernel's bound for a password.
@@ -50,13 +51,6 @@ pub enum Security {
     Ao { key: Password, id: u8, algorithm: TcpAoAlgorithm },
 }
 
-/// RFC 5926.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TcpAoAlgorithm {
-    HmacSha1,
-    Aes128Cmac,
-}
-
 impl Security {
     pub(super) fn is_any(&self) -> bool {
         *self != Security::Md5(Password::default())
@@ -72,6 +66,7 @@ pub(super) struct Dial {
     pub(super) device: Option<String>,
     pub(super) distance: Distance,
     pub(super) security: Security,
+    pub(super) dscp: u8,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -89,6 +84,7 @@ pub(super) enum DialError {
 /// A connection that is about to come about: the socket becomes writable when it has, or has not.
 pub(super) fn dial(dial: &Dial) -> Result<Socket, DialError> {
     let socket = open(dial.remote, dial.device.as_deref())?;
+    mark(&socket, dial.remote.ip(), dial.dscp);
     keep_to(&socket, dial.remote.ip(), dial.distance)?;
     secure(&socket, dial.remote.ip(), None, &dial.security).map_err(DialError::Security)?;
     if let Some(source) = dial.source {
@@ -119,6 +115,7 @@ pub(super) fn outcome(socket: &Socket) -> io::Result<()> {
 
 pub(super) fn listen(address: SocketAddr, device: Option<&str>) -> Result<Socket, DialError> {
     let socket = open(address, device)?;
+    mark(&socket, address.ip(), CS6);
     if address.is_ipv6() {
         socket.set_only_v6(true)?;
     }
@@ -129,9 +126,10 @@ pub(super) fn listen(address: SocketAddr, device: Option<&str>) -> Result<Socket
 }
 
 /// A connection that was accepted, and whose other end is known.
-pub(super) fn adopt(socket: &Socket, remote: IpAddr, distance: Distance) -> io::Result<()> {
+pub(super) fn adopt(socket: &Socket, remote: IpAddr, distance: Distance, dscp: u8) -> io::Result<()> {
     socket.set_nonblocking(true)?;
-    dress(socket, remote)?;
+    dress(socket)?;
+    mark(socket, remote, dscp);
     keep_to(socket, remote, distance)
 }
 
@@ -269,19 +267,24 @@ fn open(address: SocketAddr, device: Option<&str>) -> Result<Socket, DialError> 
         let named = |error| DialError::Device(device.to_owned(), error);
         socket.bind_device(Some(device.as_bytes())).map_err(named)?;
     }
-    dress(&socket, address.ip())?;
+    dress(&socket)?;
     Ok(socket)
 }
 
-fn dress(socket: &Socket, remote: IpAddr) -> io::Result<()> {
+fn dress(socket: &Socket) -> io::Result<()> {
     socket.set_tcp_nodelay(true)?;
     // What the kernel does not permit stays as it is.
     let _ = socket.set_send_buffer_size(BUFFER_BYTES);
-    let _ = match remote {
-        IpAddr::V4(_) => socket.set_tos_v4(NETWORK_CONTROL),
-        IpAddr::V6(_) => socket.set_tclass_v6(NETWORK_CONTROL),
-    };
     Ok(())
+}
+
+/// Also on a connection that there is. Where it is not permitted it goes without.
+pub(super) fn mark(socket: &Socket, remote: IpAddr, dscp: u8) {
+    let class = u32::from(dscp) << 2;
+    let _ = match remote {
+        IpAddr::V4(_) => socket.set_tos_v4(class),
+        IpAddr::V6(_) => socket.set_tclass_v6(class),
+    };
 }
 
 /// Also on a connection that there is.
