@@ -1,22 +1,26 @@
 //! Where neighbours connect to, and whose a connection is. Without a reason to, nothing listens.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{self, Write};
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
+use std::time::Instant;
 
 use protocol::bgp::notification::{Notification, cease};
 use protocol::bgp::write;
 use rustix::event::epoll;
 use socket2::Socket;
 
+use super::connection::Connection;
 use super::socket::{self, Password, Security};
 use super::thread::Accepted;
 use super::{Endpoint, LIMITS, Neighbour};
 
 /// Connections that are accepted in one go.
 const AT_ONCE: usize = 16;
+/// Who is refused, and has not gone yet.
+const REFUSED: usize = 64;
 /// What stands between the name of a range and an address of it.
 const OF_RANGE: char = '/';
 
@@ -27,6 +31,8 @@ pub(super) struct Listeners {
     last_key: u64,
     /// By what could not be listened on.
     failed: BTreeMap<(SocketAddr, String), String>,
+    /// Connections that nobody wants, until the other side has heard so.
+    refused: Vec<Connection>,
 }
 
 struct Listener {
@@ -46,7 +52,14 @@ pub(super) enum Whose {
 
 impl Listeners {
     pub(super) fn new(addresses: Vec<SocketAddr>, first_key: u64) -> Listeners {
-        Listeners { addresses, open: Vec::new(), first_key, last_key: first_key, failed: BTreeMap::new() }
+        Listeners {
+            addresses,
+            open: Vec::new(),
+            first_key,
+            last_key: first_key,
+            failed: BTreeMap::new(),
+            refused: Vec::new(),
+        }
     }
 
     /// Listens where it is to, outside every VRF and in those that neighbours are in, and has segments signed.
@@ -156,12 +169,29 @@ impl Listeners {
         Some(format!("it is to connect by itself, and listening on {} fails: {}", failed.0.0, failed.1))
     }
 
-    /// With a word.
-    pub(super) fn refuse(mut socket: &Socket, why: &str) {
-        let notification = Notification::cease(cease::CONNECTION_REJECTED, why);
-        // Nothing was written before, so there is room.
-        let _ = socket.set_nonblocking(true);
-        let _ = socket.write(&write::notification(&notification));
+    /// With a word, which is to arrive. Beyond a number of them that nobody needs, without.
+    pub(super) fn refuse(&mut self, socket: Socket, why: &str, poll: &OwnedFd, now: Instant) {
+        if self.refused.len() >= REFUSED {
+            return;
+        }
+        self.last_key += 1;
+        let refused =
+            socket.set_nonblocking(true).and_then(|()| Connection::accepted(socket, self.last_key, poll));
+        let Ok(mut refused) = refused else { return };
+        refused.send(write::notification(&Notification::cease(cease::CONNECTION_REJECTED, why)));
+        if refused.write(poll).is_ok() {
+            refused.end(now);
+            self.refused.push(refused);
+        }
+    }
+
+    /// Lets go of those that have heard it.
+    pub(super) fn drop_refused(&mut self, scratch: &mut [u8], now: Instant) {
+        self.refused.retain_mut(|refused| !refused.has_ended(now, scratch));
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.refused.iter().filter_map(Connection::deadline).min()
     }
 }
 

@@ -18,6 +18,8 @@ mod metrics;
 mod peer;
 mod report;
 mod socket;
+#[cfg(test)]
+mod tests;
 mod thread;
 mod view;
 

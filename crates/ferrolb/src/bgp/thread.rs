@@ -141,7 +141,7 @@ impl Thread {
     fn deadline(&self, now: Instant) -> Instant {
         let of_peers = self.peers.values().filter_map(Peer::deadline);
         let of_lighthouses = self.lighthouses.values().filter_map(Lighthouse::deadline);
-        let others = [self.try_again, self.ends_by].into_iter().flatten();
+        let others = [self.try_again, self.ends_by, self.listeners.deadline()].into_iter().flatten();
         of_peers.chain(of_lighthouses).chain(others).fold(now + IDLE, Instant::min)
     }
 
@@ -151,6 +151,7 @@ impl Thread {
                 peer.handle_timeout(&mut self.shared, now);
             }
         }
+        self.listeners.drop_refused(&mut self.shared.buffer, now);
         for lighthouse in self.lighthouses.values_mut() {
             lighthouse.handle_timeout(now);
         }
@@ -316,7 +317,8 @@ impl Thread {
                     }
                     Whose::Nobody(why) => {
                         tracing::info!(%remote, why, "BGP connection is refused");
-                        Listeners::refuse(&socket, why);
+                        self.listeners.refuse(socket, why, &self.shared.poll, now);
+                        continue;
                     }
                 }
             }

@@ -101,7 +101,7 @@ impl Servers {
                 });
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "nobody can ask for BGP sessions there")
+                tracing::warn!(path = %path.display(), %error, "nobody can ask for BGP sessions there");
             }
         }
     }
