@@ -1,6 +1,6 @@
 //! The interfaces of this node and their addresses, for next hops and for neighbours that are named by an interface.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -70,13 +70,28 @@ impl Interfaces {
         self.addresses.iter().find(has).map(|(index, _)| *index)
     }
 
-    /// What stands for this node as a next hop on an interface. `not_ours` are those of
-    /// Services, which move.
-    pub(super) fn addresses(&self, index: u32, not_ours: &BTreeSet<IpAddr>) -> Addresses {
-        let all =
-            self.addresses.get(&index).into_iter().flatten().filter(|address| !not_ours.contains(address));
+    /// What stands for this node as a next hop on an interface. Whatever else is bound to the loopback interface may be the address
+    /// of a Service, so what reaches that has a next hop on another one.
+    pub(super) fn next_hops(&self, index: u32) -> Addresses {
+        if !self.is_loopback(index) {
+            return self.addresses(index);
+        }
         let mut found = Addresses::default();
-        for address in all {
+        for link in self.links.values().filter(|link| link.has(flags::UP) && !self.is_loopback(link.index)) {
+            let other = self.addresses(link.index);
+            found.ipv4 = found.ipv4.or(other.ipv4);
+            found.ipv6 = found.ipv6.or(other.ipv6);
+        }
+        found
+    }
+
+    fn is_loopback(&self, index: u32) -> bool {
+        self.links.get(&index).is_some_and(|link| link.has(flags::LOOPBACK))
+    }
+
+    fn addresses(&self, index: u32) -> Addresses {
+        let mut found = Addresses::default();
+        for address in self.addresses.get(&index).into_iter().flatten() {
             match address {
                 IpAddr::V4(address) => set(&mut found.ipv4, *address, Ipv4Addr::is_link_local),
                 IpAddr::V6(address) if address.is_unicast_link_local() => {
@@ -88,23 +103,8 @@ impl Interfaces {
         found
     }
 
-    /// The same. What is bound to the loopback interface can be reached by any other.
-    pub(super) fn next_hops(&self, index: u32, not_ours: &BTreeSet<IpAddr>) -> Addresses {
-        let mut found = self.addresses(index, not_ours);
-        if !self.links.get(&index).is_some_and(|link| link.has(flags::LOOPBACK)) {
-            return found;
-        }
-        let others = self.links.values().filter(|link| link.has(flags::UP) && !link.has(flags::LOOPBACK));
-        for link in others {
-            let other = self.addresses(link.index, not_ours);
-            found.ipv4 = found.ipv4.or(other.ipv4);
-            found.ipv6 = found.ipv6.or(other.ipv6);
-        }
-        found
-    }
-
     pub(super) fn link_local(&self, index: u32) -> Option<Ipv6Addr> {
-        self.addresses(index, &BTreeSet::new()).link_local
+        self.addresses(index).link_local
     }
 }
 
@@ -119,23 +119,34 @@ fn set<A: Copy>(found: &mut Option<A>, address: A, reaches_less_far: impl Fn(&A)
 mod tests {
     use super::*;
 
+    fn link(index: u32, flags: u32) -> netlink::Link {
+        let name = format!("eth{index}");
+        netlink::Link { index, name, flags, is_ethernet: true, station: None, has_master: false }
+    }
+
     #[test]
     fn next_hops_are_this_node_and_reach_far() {
         let addresses = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
         let interfaces = Interfaces {
+            links: [
+                (1, link(1, flags::UP | flags::LOOPBACK)),
+                (2, link(2, flags::UP)),
+                (3, link(3, flags::UP)),
+            ]
+            .into(),
             addresses: [
-                (2, addresses(&["192.0.2.9", "10.0.0.2", "fe80::1", "fd00::1", "2001:db8::1"])),
+                (1, addresses(&["127.0.0.1", "192.0.2.9", "::1"])),
+                (2, addresses(&["10.0.0.2", "fe80::1", "fd00::1", "2001:db8::1"])),
                 (3, addresses(&["169.254.3.1", "10.1.0.1", "fe80::3"])),
             ]
             .into(),
-            ..Interfaces::default()
         };
-        let of_services = ["192.0.2.9".parse().unwrap()].into();
-        let found = interfaces.addresses(2, &of_services);
-        assert_eq!(found.ipv4, Some(Ipv4Addr::new(10, 0, 0, 2)), "not one of a Service");
+        let found = interfaces.next_hops(2);
+        assert_eq!(found.ipv4, Some(Ipv4Addr::new(10, 0, 0, 2)));
         assert_eq!(found.ipv6, Some("2001:db8::1".parse().unwrap()));
         assert_eq!(found.link_local, Some("fe80::1".parse().unwrap()));
-        let found = interfaces.addresses(3, &of_services);
+        assert_eq!(interfaces.next_hops(1), Addresses { link_local: None, ..found }, "not one of a Service");
+        let found = interfaces.next_hops(3);
         assert_eq!((found.ipv4, found.ipv6), (Some(Ipv4Addr::new(10, 1, 0, 1)), None));
         assert_eq!(interfaces.with("10.1.0.1".parse().unwrap()), Some(3));
     }

@@ -23,7 +23,6 @@ mod tests;
 mod thread;
 mod view;
 
-use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -100,9 +99,9 @@ pub struct Bgp {
 }
 
 impl Bgp {
-    /// All there are to be. `not_ours` are addresses of Services, which are no next hops.
-    pub fn set(&self, neighbours: Vec<Neighbour>, not_ours: Arc<BTreeSet<IpAddr>>) {
-        self.running.tell(Command::Set(neighbours, not_ours));
+    /// All there are to be.
+    pub fn set(&self, neighbours: Vec<Neighbour>) {
+        self.running.tell(Command::Set(neighbours));
     }
 
     /// What can be asked about it.

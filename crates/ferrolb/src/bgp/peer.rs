@@ -1,6 +1,6 @@
 //! One neighbour: its machine, and the connections that the machine knows by number.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
@@ -27,8 +27,6 @@ const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
 pub(super) struct Shared {
     pub(super) poll: OwnedFd,
     pub(super) interfaces: Interfaces,
-    /// Addresses of Services, which are not this node's own.
-    pub(super) not_ours: Arc<BTreeSet<IpAddr>>,
     /// If this node has no IPv4 address.
     pub(super) fallback_router_id: Ipv4Addr,
     pub(super) keys: Keys,
@@ -327,7 +325,7 @@ impl Peer {
             SocketAddr::V6(local) if local.scope_id() != 0 => Some(local.scope_id()),
             _ => shared.interfaces.with(local.ip().to_canonical()),
         };
-        interface.map(|index| shared.interfaces.next_hops(index, &shared.not_ours)).unwrap_or_default()
+        interface.map(|index| shared.interfaces.next_hops(index)).unwrap_or_default()
     }
 
     /// Interfaces have other addresses than before.

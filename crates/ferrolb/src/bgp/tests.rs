@@ -79,8 +79,8 @@ impl Pair {
 
     /// Tells both what they are to do.
     fn set(&self) {
-        self.active.set(vec![self.of_active.clone()], Arc::default());
-        self.passive.set(vec![self.of_passive.clone()], Arc::default());
+        self.active.set(vec![self.of_active.clone()]);
+        self.passive.set(vec![self.of_passive.clone()]);
     }
 
     fn wait_until_up(&self) {
@@ -171,8 +171,8 @@ fn segments_are_signed_and_the_key_can_change_under_a_session() {
 #[test]
 fn who_is_nobodys_peer_is_refused_and_who_is_of_a_range_is_not() {
     let mut pair = Pair::new();
-    pair.passive.set(Vec::new(), Arc::default());
-    pair.active.set(vec![pair.of_active.clone()], Arc::default());
+    pair.passive.set(Vec::new());
+    pair.active.set(vec![pair.of_active.clone()]);
     eventually("it is refused", || {
         let error = view(&pair.active).state.last_error;
         error.is_some_and(|error| error.to_string().contains("Connection Rejected"))
@@ -181,7 +181,7 @@ fn who_is_nobodys_peer_is_refused_and_who_is_of_a_range_is_not() {
     pair.set();
     pair.wait_until_up();
     assert_eq!(&*view(&pair.passive).neighbour.name, "node/127.0.5.1");
-    pair.passive.set(Vec::new(), Arc::default());
+    pair.passive.set(Vec::new());
     eventually("without its range it is nobody's again", || {
         pair.passive.seen().peers(None, false).unwrap().is_empty()
     });
@@ -204,12 +204,12 @@ fn what_does_not_concern_a_session_leaves_it_alone() {
         Neighbour { name: "elsewhere".into(), source: Some("192.0.2.77".parse().unwrap()), ..nobody.clone() };
     pair.of_active.settings.connect_retry = Some(Duration::from_secs(7));
     pair.of_active.dscp = 0;
-    pair.active.set(vec![pair.of_active.clone(), nobody, elsewhere], Arc::default());
+    pair.active.set(vec![pair.of_active.clone(), nobody, elsewhere]);
     eventually("it is said what is wrong", || {
         let views = pair.active.seen().peers(Some("elsewhere"), false).unwrap();
         views.iter().any(|view| view.problem().is_some_and(|why| why.contains("192.0.2.77")))
     });
-    pair.active.set(vec![pair.of_active.clone()], Arc::default());
+    pair.active.set(vec![pair.of_active.clone()]);
     eventually("they are gone", || pair.active.seen().peers(None, false).unwrap().len() == 1);
     assert_eq!((phase(&pair.active), view(&pair.active).state.lost), (Phase::Established, 0));
     // What has to be agreed on anew is.

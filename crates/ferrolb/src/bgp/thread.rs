@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -41,7 +41,7 @@ const KEY_CONNECTIONS: u64 = 1 << 33;
 
 #[derive(Debug)]
 pub(super) enum Command {
-    Set(Vec<Neighbour>, Arc<BTreeSet<IpAddr>>),
+    Set(Vec<Neighbour>),
     Ask(Question),
     Reset { peer: Option<String>, text: String },
     End(Stop),
@@ -90,7 +90,6 @@ impl Thread {
             shared: Shared {
                 poll,
                 interfaces,
-                not_ours: Arc::default(),
                 fallback_router_id: fallback_router_id(&options.node),
                 keys: Keys::starting_at(KEY_CONNECTIONS),
                 buffer: vec![0; 1 << 16],
@@ -166,13 +165,7 @@ impl Thread {
         self.told.begin();
         loop {
             match self.told.next() {
-                Next::Command(Command::Set(neighbours, not_ours)) => {
-                    if self.shared.not_ours != not_ours {
-                        self.shared.not_ours = not_ours;
-                        self.addresses_changed(now);
-                    }
-                    self.set(neighbours, now);
-                }
+                Next::Command(Command::Set(neighbours)) => self.set(neighbours, now),
                 Next::Command(Command::Ask(question)) => self.answer(question),
                 Next::Command(Command::Reset { peer, text }) => {
                     let is_meant = |name: &str| peer.as_deref().is_none_or(|peer| peer == name);

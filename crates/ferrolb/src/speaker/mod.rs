@@ -20,8 +20,6 @@ mod statuses;
 mod succession;
 mod write;
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
@@ -80,16 +78,16 @@ impl Wire for Layer2 {
 
 /// What has sessions with routers: [`Bgp`], or in a test something that remembers what it was told.
 pub trait Routers: Send + Sync {
-    /// All neighbours there are to be, and the addresses of Services, which are no next hops.
-    fn set(&self, neighbours: Vec<Neighbour>, not_ours: Arc<BTreeSet<IpAddr>>);
+    /// All neighbours there are to be.
+    fn set(&self, neighbours: Vec<Neighbour>);
     fn seen(&self) -> bgp::Seen;
     /// Neighbours are told, and then there is nothing more to do.
     fn end(self: Box<Self>, how: Stop);
 }
 
 impl Routers for Bgp {
-    fn set(&self, neighbours: Vec<Neighbour>, not_ours: Arc<BTreeSet<IpAddr>>) {
-        Bgp::set(self, neighbours, not_ours);
+    fn set(&self, neighbours: Vec<Neighbour>) {
+        Bgp::set(self, neighbours);
     }
 
     fn seen(&self) -> bgp::Seen {

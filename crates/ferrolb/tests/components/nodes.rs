@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
+use ferrolb::bgp::{self, Neighbour};
 use ferrolb::layer2::{Change, Counters, Gate, Interfaces, Link, Links, News};
 use ferrolb::members::{self, Members, Peers, Seen};
-use ferrolb::speaker::{Metrics, Options, Speaker, Wire};
+use ferrolb::speaker::{Metrics, Options, Routers, Speaker, Wire};
 use kube::Client;
+use protocol::bgp::session::Stop;
 use protocol::member::{Detection, Isolated};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -107,12 +109,12 @@ impl FakeRouters {
 }
 
 impl Routers for FakeRouters {
-    fn set(&self, neighbours: Vec<Neighbour>, _not_ours: Arc<BTreeSet<IpAddr>>) {
+    fn set(&self, neighbours: Vec<Neighbour>) {
         *self.0.lock().unwrap() = neighbours;
     }
 
-    fn seen(&self) -> ferrolb::bgp::Seen {
-        ferrolb::bgp::Seen::nobody()
+    fn seen(&self) -> bgp::Seen {
+        bgp::Seen::nobody()
     }
 
     fn end(self: Box<Self>, _how: Stop) {}
