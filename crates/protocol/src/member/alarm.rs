@@ -20,8 +20,8 @@ const STEP: Duration = Duration::from_millis(25);
 const AGAIN: u32 = 11;
 /// After the last verdict.
 const LASTS: Duration = Duration::from_secs(1);
-/// What was heard before counts for the next verdict within this time.
-const FRESH: Duration = Duration::from_millis(300);
+/// Verdicts that follow each other so soon have one cause.
+const ONE_CAUSE: Duration = Duration::from_millis(300);
 
 #[derive(Debug)]
 pub(super) struct Alarm {
@@ -36,8 +36,13 @@ pub(super) struct Alarm {
 
 impl Members {
     pub(super) fn raise_alarm(&mut self, now: Instant) {
+        // Whatever this verdict is about began before that, so who was heard later is on this side of it.
+        let since = now.checked_sub(self.inquiry_time());
         match &mut self.alarm {
-            Some(alarm) if now < alarm.since + FRESH => alarm.until = now + LASTS,
+            Some(alarm) if now < alarm.since + ONE_CAUSE => {
+                alarm.until = now + LASTS;
+                alarm.since = since.map_or(alarm.since, |since| since.max(alarm.since));
+            }
             _ => {
                 let ring = self.ring();
                 let asked = BTreeMap::new();
@@ -66,6 +71,7 @@ impl Members {
         for name in looked_for {
             let last_heard = self.state.members.get(&name).and_then(|member| member.last_heard);
             if self.hears(&name, now) || last_heard >= Some(alarm.since) {
+                alarm.asked.remove(&name);
                 continue;
             }
             let asked = alarm.asked.entry(name.clone()).or_default();

@@ -40,8 +40,10 @@ pub(super) struct Watched {
     last: Instant,
     /// Without a beat until then it has fallen silent,
     deadline: Instant,
-    /// as it has.
-    is_silent: bool,
+    /// as it has so often in a row,
+    silences: u8,
+    /// and so others were asked then.
+    asked_at: Option<Instant>,
     answer_every: Duration,
     answer_at: Instant,
     answer_sequence: u16,
@@ -85,7 +87,7 @@ fn next(state: BeatState, heard: BeatState) -> BeatState {
 impl Watched {
     pub(super) fn is_up_at(&self, now: Instant) -> bool {
         // The deadline is put off when this node was asleep, and that is no sign of life.
-        self.state == BeatState::Up && !self.is_silent && now < self.last + self.detection.time()
+        self.state == BeatState::Up && self.silences == 0 && now < self.last + self.detection.time()
     }
 
     /// So lately that others need not ask the node itself.
@@ -104,6 +106,13 @@ impl Watched {
 
     pub(super) fn begin_anew(&mut self, now: Instant) {
         self.deadline = self.deadline.max(now + self.detection.time());
+    }
+
+    /// It was heard otherwise after it had fallen silent: then its beats have to come as well.
+    pub(super) fn expect_beats(&mut self, now: Instant) {
+        if self.silences == 1 {
+            self.deadline = self.deadline.min(now + self.detection.time());
+        }
     }
 
     pub(super) fn watching(&self, name: &Name) -> Watching {
@@ -160,7 +169,8 @@ impl Members {
             detection: Detection { interval: beat.interval, multiplier: beat.multiplier.max(1) },
             last: now,
             deadline: now,
-            is_silent: false,
+            silences: 0,
+            asked_at: None,
             answer_every: ANSWER_AT_LEAST,
             answer_at: now,
             answer_sequence: 0,
@@ -184,7 +194,7 @@ impl Members {
         watched.detection = Detection { interval: beat.interval, multiplier: beat.multiplier.max(1) };
         watched.last = now;
         watched.deadline = now + watched.detection.time();
-        watched.is_silent = false;
+        watched.silences = 0;
         watched.answer_every = beat.accepts.clamp(beat.interval, beat.interval.max(ANSWER_AT_LEAST));
         let ahead = beat.sequence.wrapping_sub(watched.sequence);
         if ahead > 0 && ahead < 1 << 15 {
@@ -310,17 +320,17 @@ impl Members {
             self.watched.remove(name);
             return;
         }
-        let since = watched.deadline.checked_sub(LOOK_AGAIN_AFTER);
-        let is_heard = self.state.members.get(name).and_then(|member| member.last_heard) > since;
-        if watched.is_silent && is_heard && is_silent {
-            // It is there, and has given up this session.
-            self.watched.remove(name);
-            return;
-        }
         if is_silent {
-            let silence = now.duration_since(watched.last);
+            let last_heard = self.state.members.get(name).and_then(|member| member.last_heard);
+            if watched.silences > 1 && last_heard > watched.asked_at {
+                // It is there, and has given up this session.
+                self.watched.remove(name);
+                return;
+            }
+            let silence = now.duration_since(last_heard.map_or(watched.last, |it| it.max(watched.last)));
             // Should others hear it all the same, they are asked again later.
-            watched.is_silent = true;
+            watched.silences = watched.silences.saturating_add(1);
+            watched.asked_at = Some(now);
             watched.deadline = now + LOOK_AGAIN_AFTER;
             return self.inquire(name, silence, None, now);
         }

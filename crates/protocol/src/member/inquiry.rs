@@ -35,8 +35,12 @@ pub(super) struct Inquiry {
     denied: BTreeSet<Name>,
     /// What others said of it, if it was not noticed here.
     pub(super) accusation: Option<Record>,
+    /// A later start at another address, of which others have told meanwhile.
+    pub(super) successor: Option<Record>,
     /// Nobody was heard at all, and many are looked for.
     is_wide: bool,
+    /// It would be over, and goes on until somebody is heard, or all were silent for long enough.
+    goes_on: bool,
 }
 
 /// Somebody wants to know of a member, which is looked for.
@@ -103,7 +107,9 @@ impl Members {
             asked,
             denied: BTreeSet::new(),
             accusation,
+            successor: None,
             is_wide: false,
+            goes_on: false,
         };
         self.inquiries.insert(name.clone(), inquiry);
         self.ask(name, now);
@@ -115,7 +121,10 @@ impl Members {
         let Some(member) = self.state.members.get(name) else { return };
         let generation = member.record.generation;
         let message = Message::Ask { nonce: inquiry.nonce, about: name.clone(), generation };
-        let (is_wide, mut asked) = (inquiry.is_wide, inquiry.asked.clone());
+        // Those who look for it first answer late, and are looked for themselves where nobody is heard meanwhile.
+        let nobody_heard = inquiry.since < now && self.heard_anybody < inquiry.since;
+        let is_wide = inquiry.is_wide || nobody_heard;
+        let mut asked = inquiry.asked.clone();
         asked.retain(|it| !inquiry.denied.contains(it));
         for asked in asked {
             self.send(&asked, &message);
@@ -163,7 +172,8 @@ impl Members {
         self.ping(about, now);
     }
 
-    pub(super) fn answered(&mut self, nonce: u32, is_heard: bool, by: &Name) {
+    /// Nobody could have said so before it was asked, so it is a sign of life of whoever answers.
+    pub(super) fn answered(&mut self, nonce: u32, is_heard: bool, by: &Name, now: Instant) {
         let mut of_nonce = self.inquiries.iter_mut().filter(|(_, inquiry)| inquiry.nonce == nonce);
         let Some((name, inquiry)) = of_nonce.find(|(_, inquiry)| inquiry.asked.contains(by)) else {
             self.state.counters.dropped.unasked += 1;
@@ -175,10 +185,11 @@ impl Members {
         } else {
             inquiry.denied.insert(by.clone());
         }
+        self.heard(by, now);
     }
 
     /// It was heard here: whatever was asked about it is answered.
-    pub(super) fn is_alive_after_all(&mut self, name: &Name, _now: Instant) {
+    pub(super) fn is_alive_after_all(&mut self, name: &Name) {
         self.clear(name);
         let errands: Vec<Errand> = self.errands.extract_if(.., |errand| errand.about == *name).collect();
         for errand in errands {
@@ -244,7 +255,7 @@ impl Members {
         let up = self.state.members.values().filter(|member| member.is_up()).count();
         let asked = self.inquiries.get(name).map_or(0, |inquiry| inquiry.asked.len());
         if is_wide || asked + 1 >= up {
-            return self.is_cut_off(now);
+            return self.is_cut_off_unless_heard(name, now);
         }
         let wide = self.some_up(LOOKED_FOR, |it, _| it != name);
         let time = self.inquiry_time();
@@ -262,6 +273,9 @@ impl Members {
         let Some(inquiry) = self.inquiries.remove(name) else { return };
         let Some(member) = self.state.members.get(name) else { return };
         if let Some(accusation) = inquiry.accusation {
+            if let Some(successor) = inquiry.successor {
+                return self.follow(successor, now);
+            }
             if accusation.is_later_than(&member.record) {
                 self.take_over_record(accusation, Source::Hearsay, now);
             }
@@ -276,16 +290,57 @@ impl Members {
         self.state.counters.verdicts += 1;
         let (silence, time) = (verdict.silence, verdict.inquiry);
         let address = record.address;
-        self.take_over_record(record.clone(), Source::Judge(verdict), now);
+        match inquiry.successor {
+            Some(successor) => self.follow(successor, now),
+            None => self.take_over_record(record.clone(), Source::Judge(verdict), now),
+        }
         // Also to the accused itself, which may be able to refute it.
         let by = self.options.name.clone();
         self.broadcast(Message::Verdict { record, by, silence, inquiry: time }, Some(address), now);
+    }
+
+    /// Others are silent for less time than it takes to be missed: then it may be they who are busy.
+    fn is_cut_off_unless_heard(&mut self, name: &Name, now: Instant) {
+        let silent_at = self.heard_anybody + self.options.detection.time();
+        let time = self.inquiry_time();
+        match self.inquiries.get_mut(name) {
+            Some(inquiry) if now < silent_at => {
+                inquiry.goes_on = true;
+                inquiry.until = silent_at;
+                inquiry.again_at = now + time / ATTEMPTS;
+                self.ask(name, now);
+            }
+            _ => self.is_cut_off(now),
+        }
+    }
+
+    /// Somebody is there, so whoever was silent before is not because of this node.
+    pub(super) fn is_not_cut_off(&mut self, now: Instant) {
+        for inquiry in self.inquiries.values_mut().filter(|inquiry| inquiry.goes_on) {
+            inquiry.until = now;
+        }
+    }
+
+    /// The start that is down has a successor. Where that is known to all others nothing moves.
+    fn follow(&mut self, successor: Record, now: Instant) {
+        let name = successor.name.clone();
+        self.take_over_record(successor, Source::Hearsay, now);
+        self.ping(&name, now);
+    }
+
+    /// What others want to know of a start that is over.
+    pub(super) fn end_errands(&mut self, name: &Name) {
+        let errands: Vec<Errand> = self.errands.extract_if(.., |errand| errand.about == *name).collect();
+        for errand in errands {
+            self.send(&errand.asker, &Message::Answer { nonce: errand.nonce, is_heard: false });
+        }
     }
 
     /// Nobody is heard.
     pub(super) fn is_cut_off(&mut self, now: Instant) {
         self.inquiries.clear();
         self.set_isolated(true);
+        self.call_out(now);
         if self.options.isolated == Isolated::Yield {
             return;
         }
@@ -302,6 +357,15 @@ impl Members {
             self.forget_sessions(&name);
             self.count_member(&name);
             self.tell_down(name, Verdict { by: None, silence, inquiry });
+        }
+    }
+
+    /// Somebody who is down or was never heard may be on this side of what this node is cut off by.
+    fn call_out(&mut self, now: Instant) {
+        let known = self.state.members.iter().filter(|(_, it)| it.record.standing != Standing::Left);
+        let names: Vec<Name> = known.map(|(name, _)| name.clone()).take(LIMITS.many).collect();
+        for name in names {
+            self.ping(&name, now);
         }
     }
 

@@ -31,8 +31,8 @@ pub struct Members {
     pub(super) state: State,
     outputs: VecDeque<Output>,
     pub(super) candidates_changed: bool,
-    /// Of the table, until something in it changes.
-    pub(super) digest: Option<u64>,
+    /// Of the records of all others, whatever the order in which they came.
+    pub(super) digest: u64,
     /// Of the call that is going on, or the last one.
     pub(super) now: Instant,
     /// When the next call should have come, as of the last one.
@@ -67,6 +67,8 @@ pub struct Members {
     pub(super) forgive_at: Instant,
     pub(super) relearning: Option<Relearning>,
     pub(super) was_asleep: bool,
+    /// Those that failed too often are candidates beside others until then.
+    pub(super) damped_count_until: Option<Instant>,
     /// It is no candidate any more since others are, and may answer until it hears them.
     pub(super) yields_until: Option<Instant>,
     /// Somebody with whom this node was just reunited, not told yet.
@@ -115,11 +117,12 @@ impl Members {
                 notes: BTreeMap::new(),
                 counters: Counters::default(),
                 alive: BTreeSet::new(),
-                damped: BTreeSet::new(),
+                with_damped: BTreeSet::new(),
+                counts_damped: true,
             },
             outputs: VecDeque::new(),
             candidates_changed: false,
-            digest: None,
+            digest: 0,
             now,
             due: None,
             peers: None,
@@ -147,6 +150,7 @@ impl Members {
             forgive_at: now + TIMES.forgiveness,
             relearning: None,
             was_asleep: false,
+            damped_count_until: None,
             yields_until: None,
             reunited: None,
             reunion: None,
@@ -231,7 +235,7 @@ impl Members {
             Message::Ask { nonce, about, generation } => {
                 self.asked(nonce, (&about, generation), &name, now);
             }
-            Message::Answer { nonce, is_heard } => self.answered(nonce, is_heard, &name),
+            Message::Answer { nonce, is_heard } => self.answered(nonce, is_heard, &name, now),
             message => {
                 let is_of_table = matches!(message, Message::Records(_));
                 self.take_news(message, now);
@@ -378,6 +382,7 @@ impl Members {
         let mut times = vec![self.reunion_at, self.probe_at, self.tidy_at, self.forgive_at];
         times.extend(self.watchers_are_stale.then_some(self.choose_at));
         times.extend(own.damped_until);
+        times.extend(self.damped_count_until);
         times.extend(own.duplicate_of.map(|_| self.duplicate_until));
         times.extend(self.reunion.as_ref().map(|(_, at)| *at));
         times.extend(self.join_until.filter(|_| own.is_joining));
@@ -464,6 +469,7 @@ impl Machine for Members {
             self.look_around(now);
             self.probe(now);
         }
+        self.see_to_damped(now);
         self.say_again(now);
         self.spread_some(now);
         self.tidy(now);

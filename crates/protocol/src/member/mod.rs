@@ -16,11 +16,12 @@
 //!
 //! Where to look: `record` is what is known of a node and which of two records is the later; `beat` the sessions between watcher
 //! and watched; `inquiry` the way from silence to a verdict; `alarm` the look for others that may be down too; `own` what this
-//! node says of itself; `table` who is known, and telling others; `notes` who had which address; `seal` and `message` what
-//! goes over the wire.
+//! node says of itself; `table` who is known, and telling others; `candidates` who of them counts; `notes` who had which
+//! address; `seal` and `message` what goes over the wire.
 
 mod alarm;
 mod beat;
+mod candidates;
 mod inquiry;
 mod machine;
 mod message;

@@ -69,11 +69,11 @@ impl Members {
     /// A new word of this node about itself.
     pub(super) fn say(&mut self, now: Instant, change: impl FnOnce(&mut Record)) {
         let record = &mut self.state.own.record;
+        let before = record.standing;
         record.incarnation += 1;
         change(record);
-        self.digest = None;
-        let record = self.state.own.record.clone();
-        self.count_own();
+        let record = record.clone();
+        self.count_own(before != Standing::Alive && record.standing == Standing::Alive);
         let name = self.options.name.clone();
         self.spread(&name);
         self.broadcast(Message::Records(vec![record]), None, now);

@@ -25,7 +25,8 @@ pub struct Record {
 pub enum Standing {
     /// It runs, and cannot answer for addresses yet.
     Waiting,
-    /// It could, and is to wait because it failed too often. Counts as long as there is nobody else.
+    /// It could, and is to wait because it failed too often. Counts as long as there is nobody else, and waits no longer than
+    /// the first of those that count.
     Damped,
     /// A candidate.
     Alive,

@@ -14,8 +14,6 @@ use crate::random::{mix, mix_bytes};
 const SPREAD_TO: usize = 3;
 /// so often.
 pub(super) const SPREAD_EVERY: Duration = Duration::from_millis(100);
-/// Who fails often, and is not needed any more, answers so long until those are heard that are better.
-const YIELDS_FOR: Duration = Duration::from_secs(1);
 /// More do not fit into two datagrams.
 const SPREAD_AT_ONCE: usize = 80;
 /// What concerns everybody at once is said twice, because datagrams get lost.
@@ -33,7 +31,10 @@ pub struct State {
     pub notes: BTreeMap<IpAddr, Note>,
     pub counters: Counters,
     pub(super) alive: BTreeSet<Name>,
-    pub(super) damped: BTreeSet<Name>,
+    /// Those that failed too often among them.
+    pub(super) with_damped: BTreeSet<Name>,
+    /// Which of the two are candidates.
+    pub(super) counts_damped: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -124,7 +125,7 @@ impl State {
     /// The nodes that addresses may be given to, this one among them if it is one.
     pub fn candidates(&self) -> &BTreeSet<Name> {
         // One that fails often is better than none.
-        if self.alive.is_empty() { &self.damped } else { &self.alive }
+        if self.counts_damped { &self.with_damped } else { &self.alive }
     }
 }
 
@@ -139,41 +140,10 @@ pub(super) enum Source {
 }
 
 impl Members {
-    pub(super) fn count_member(&mut self, name: &Name) {
-        let member = self.state.members.get(name).filter(|member| member.is_up());
-        let standing = member.map(|member| member.record.standing);
-        self.count(name, standing);
-        self.digest = None;
-        self.watchers_are_stale = true;
-    }
-
-    pub(super) fn count_own(&mut self) {
-        let own = &self.state.own;
-        let standing = (!(own.is_isolated && own.yields)).then_some(own.record.standing);
-        let name = self.options.name.clone();
-        self.count(&name, standing);
-    }
-
-    /// Keeps the candidates up to date.
-    fn count(&mut self, name: &Name, standing: Option<Standing>) {
-        let had_alive = !self.state.alive.is_empty();
-        let is_alive = standing == Some(Standing::Alive);
-        let is_damped = standing == Some(Standing::Damped);
-        let set = |set: &mut BTreeSet<Name>, is_in: bool| {
-            if is_in { set.insert(name.clone()) } else { set.remove(name) }
-        };
-        let alive_changed = set(&mut self.state.alive, is_alive);
-        let damped_changed = set(&mut self.state.damped, is_damped);
-        self.candidates_changed |= alive_changed || damped_changed && !had_alive;
-        if !had_alive && is_alive && self.state.own.record.standing == Standing::Damped {
-            self.yields_until = Some(self.now + YIELDS_FOR);
-        }
-    }
-
     pub(super) fn set_isolated(&mut self, is_isolated: bool) {
         if std::mem::replace(&mut self.state.own.is_isolated, is_isolated) != is_isolated {
             self.tell(Event::Isolated(is_isolated));
-            self.count_own();
+            self.count_own(false);
         }
     }
 
@@ -195,7 +165,11 @@ impl Members {
             if !is_before && is_sure {
                 self.tell_duplicate(record.name.clone(), record.address);
                 // It may have moved without a word.
-                return self.probe_early(&record.name);
+                self.probe_early(&record.name);
+                if let Some(inquiry) = self.inquiries.get_mut(&record.name) {
+                    inquiry.successor = Some(record);
+                }
+                return;
             }
             if is_before && source != Source::Itself {
                 return;
@@ -225,6 +199,7 @@ impl Members {
         let member =
             Member { record, is_heard: true, last_heard: None, since: now, missed_at: None, watching: None };
         self.meet(&member.record);
+        self.digest ^= hash(&member.record);
         self.state.members.insert(name.clone(), member);
         self.count_member(&name);
         self.spread(&name);
@@ -248,13 +223,15 @@ impl Members {
             self.meet(&record);
         }
         let Some(member) = self.state.members.get_mut(&name) else { return };
+        self.digest ^= hash(&before) ^ hash(&record);
         member.record = record;
         if is_new_start {
             member.last_heard = None;
             member.is_heard = true;
         }
         let (is_up, standing) = (member.is_up(), member.record.standing);
-        self.count_member(&name);
+        let was_waiting = matches!(before.standing, Standing::Waiting | Standing::Damped);
+        self.count_member_that(&name, was_up && !is_new_start && was_waiting && standing == Standing::Alive);
         self.spread(&name);
         if is_new_start || !is_up {
             self.forget_sessions(&name);
@@ -262,6 +239,7 @@ impl Members {
         if is_new_start {
             // Whatever was asked was about the one before.
             self.inquiries.remove(&name);
+            self.end_errands(&name);
         }
         // What a start that is over cannot do any more others are to do at once.
         let was_candidate = was_up && before.standing == Standing::Alive;
@@ -278,16 +256,17 @@ impl Members {
         } else if was_candidate && standing == Standing::Leaving {
             self.tell(Event::Leaving { name });
         } else if before.standing == Standing::Down && is_up {
+            self.refused.remove(&name);
             // Also with a new start: the one before may have gone on answering beside clients that have come back with it.
             self.reunited = Some(name);
         }
     }
 
-    /// One that is a candidate before anything was known of it was somewhere else, among others or alone, and may have
-    /// answered for what is answered for here.
+    /// One that has said more than that it starts before anything was known of it was somewhere else, among others or alone, and
+    /// may have answered for what is answered for here.
     fn meet(&mut self, record: &Record) {
         let own = &self.state.own.record;
-        if record.standing == Standing::Alive && own.standing == Standing::Alive {
+        if record.standing.is_up() && record.incarnation > 0 && own.standing == Standing::Alive {
             self.reunited = Some(record.name.clone());
         }
     }
@@ -305,6 +284,9 @@ impl Members {
         let Some(member) = self.state.members.get_mut(name) else { return };
         member.last_heard = Some(now);
         self.heard_anybody = now;
+        if let Some(watched) = self.watched.get_mut(name) {
+            watched.expect_beats(now);
+        }
         let was_heard = std::mem::replace(&mut member.is_heard, true);
         if !was_heard && member.record.standing.is_up() {
             self.count_member(name);
@@ -316,7 +298,8 @@ impl Members {
             self.ping(name, now);
             self.hear_all_again(now);
         }
-        self.is_alive_after_all(name, now);
+        self.is_not_cut_off(now);
+        self.is_alive_after_all(name);
     }
 
     /// Whether there is no doubt that it runs.
@@ -453,11 +436,9 @@ impl Members {
         self.send_as(to.address, to.key, &Message::Ping(greeting));
     }
 
-    /// The same for the same records, in whatever order they came.
-    pub(super) fn digest(&mut self) -> u64 {
-        let others = self.state.members.values().map(|member| &member.record);
-        let all = others.chain([&self.state.own.record]);
-        *self.digest.get_or_insert_with(|| all.fold(0, |digest, record| digest ^ hash(record)))
+    /// The same for the same records, whoever has them.
+    pub(super) fn digest(&self) -> u64 {
+        self.digest ^ hash(&self.state.own.record)
     }
 
     /// Somebody's table differs: both send theirs.
@@ -489,8 +470,11 @@ impl Members {
             lost.partition(|(_, member)| now.duration_since(member.since) < FRESH);
         // Those that are gone for long are not worth a datagram each time.
         let from = if fresh.is_empty() || self.random.below(40) == 0 { old } else { fresh };
-        if !from.is_empty() {
-            let name = from[self.random.below(from.len())].0.clone();
+        // All that are up together look for each about once in a second.
+        let up = self.state.members.len() + 1 - from.len();
+        let count = from.len().div_ceil(LOOKED_FOR_WITHIN * up).min(LOOKED_FOR_AT_ONCE);
+        let names: Vec<Name> = (0..count).map(|_| from[self.random.below(from.len())].0.clone()).collect();
+        for name in names {
             self.ping(&name, now);
         }
         let known: BTreeSet<SocketAddr> = self
@@ -527,6 +511,9 @@ impl Members {
             self.count_member(&name);
             self.ping(&name, now);
         }
+        // Nor did they refuse to watch.
+        self.refused.clear();
+        self.watchers_are_stale = true;
         self.raise_alarm(now);
     }
 
@@ -534,12 +521,19 @@ impl Members {
         let is_over = |member: &Member| {
             !member.record.standing.is_up() && now.duration_since(member.since) >= TIMES.forget
         };
-        let over: Vec<Name> =
-            self.state.members.extract_if(.., |_, member| is_over(member)).map(|(name, _)| name).collect();
-        over.iter().for_each(|name| self.count_member(name));
+        let over: Vec<(Name, Member)> =
+            self.state.members.extract_if(.., |_, member| is_over(member)).collect();
+        for (name, member) in over {
+            self.digest ^= hash(&member.record);
+            self.count_member(&name);
+        }
     }
 }
 
+/// In so many rounds whoever is lost is looked for,
+const LOOKED_FOR_WITHIN: usize = 4;
+/// by few datagrams in each.
+const LOOKED_FOR_AT_ONCE: usize = 8;
 /// One that was lost within this time is likely to come back.
 const FRESH: Duration = Duration::from_secs(600);
 
@@ -551,7 +545,8 @@ fn are_rivals(one: &Record, other: &Record) -> bool {
         && other.standing.is_up()
 }
 
-fn hash(record: &Record) -> u64 {
+/// Of one record; those of a table are put together by XOR, so that a change costs the same in a table of any size.
+pub(super) fn hash(record: &Record) -> u64 {
     let name = mix_bytes(0, record.name.bytes());
     let place = mix(mix(name ^ of_address(record.address.ip())) ^ u64::from(record.address.port()));
     let word =

@@ -82,6 +82,11 @@ impl Net {
                 Output::Event(event) => self.events.push((self.now - self.start, node, event)),
             }
         }
+        if let Some(members) = self.nodes.get(&node) {
+            let records = members.state.members.values().map(|member| &member.record);
+            let all = records.chain([&members.state.own.record]);
+            assert_eq!(members.digest(), all.fold(0, |digest, record| digest ^ table::hash(record)));
+        }
     }
 
     fn tell(&mut self, node: usize, input: Input) {
@@ -362,6 +367,49 @@ fn one_that_fails_again_and_again_waits_longer_each_time() {
     net.run(TIMES.forgiveness * 5);
     assert_eq!(net.nodes[&0].state().own.record.failures, 0);
     assert_eq!(waits, [0, 2, 4, 8]);
+}
+
+#[test]
+fn where_all_failed_too_often_nothing_moves_when_the_first_wait_is_over() {
+    let mut net = Net::of(3);
+    let standings = |net: &Net| -> Vec<Standing> {
+        net.nodes.values().map(|members| members.state().own.record.standing).collect()
+    };
+    let mut generation = 1000;
+    // The one with the longest wait is not the last.
+    for node in [0, 1, 2].into_iter().cycle() {
+        net.nodes.remove(&node);
+        net.run(ms(400));
+        generation += 1;
+        net.add(Options { generation, seed: generation, ..options(node) }, 3);
+        net.run(ms(400));
+        if standings(&net) == [Standing::Damped; 3] {
+            break;
+        }
+        assert!(generation < 1030);
+    }
+    let mut first_at = None;
+    while standings(&net) != [Standing::Alive; 3] {
+        net.run(ms(1));
+        for node in 0..3 {
+            assert_eq!(net.candidates(node), [0, 1, 2], "{node}");
+            assert!(net.nodes[&node].may_answer_until().is_some(), "{node}");
+        }
+        if standings(&net).contains(&Standing::Alive) {
+            let first_at = *first_at.get_or_insert(net.now);
+            assert!(net.now < first_at + ms(5), "all with the first: {:?}", standings(&net));
+        }
+    }
+    let failures: Vec<u8> = net.nodes.values().map(|members| members.state().own.record.failures).collect();
+    assert!(failures.iter().all(|failures| *failures > 1), "it is not forgotten: {failures:?}");
+    net.run(Duration::from_secs(3));
+    assert_eq!(net.candidates(0), [0, 1, 2]);
+    // And who fails again where others do not waits as before.
+    net.nodes.remove(&0);
+    net.run(ms(1000));
+    net.add(Options { generation: 5000, seed: 5000, ..options(0) }, 3);
+    net.run(Duration::from_secs(2));
+    assert_eq!(net.candidates(1), [1, 2]);
 }
 
 #[test]

@@ -66,6 +66,10 @@ impl World {
             self.at(self.now + YIELD, Happening::YieldEnds { who });
         }
         if view.without(&before).next().is_some() {
+            // After a heal it has to be in time all the same.
+            if self.now >= self.settled_at {
+                self.settle_clients(ROUND + Duration::from_millis(100));
+            }
             self.settle(YIELD + Duration::from_millis(100));
         }
         self.figures.moves += taken.len();

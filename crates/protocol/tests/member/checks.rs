@@ -8,6 +8,7 @@ use protocol::Machine;
 use protocol::member::{Isolated, Name, Standing, TIMES};
 
 use super::clock::{NEVER, Time};
+use super::network::STORM;
 use super::ownership::View;
 use super::speaker::{Claim, Speaker};
 use super::world::{Happening, World};
@@ -72,6 +73,24 @@ impl World {
             self.at(at, Happening::Look);
         }
     }
+
+    /// Others come by their own word, so that nothing has failed.
+    pub(crate) fn settle_moves(&mut self, bound: Duration) {
+        let at = self.now + bound;
+        if self.now >= self.settled_at && at > self.moves_settled_at {
+            self.moves_settled_at = at;
+            self.at(at, Happening::Look);
+        }
+    }
+
+    /// Several have become candidates, of which each took what was not its own for a moment: the last word comes a round later.
+    pub(crate) fn settle_clients(&mut self, bound: Duration) {
+        let at = self.now + bound;
+        if at > self.clients_settled_at {
+            self.clients_settled_at = at;
+            self.at(at, Happening::Look);
+        }
+    }
 }
 
 impl World {
@@ -101,7 +120,8 @@ impl World {
                 .copied()
                 .filter(|who| self.speakers[*who].answers(address, self.now))
                 .collect();
-            for (place, one) in answering.iter().enumerate().filter(|_| !self.network.has_cuts()) {
+            let is_settled = !self.network.has_cuts() && self.now >= self.moves_settled_at;
+            for (place, one) in answering.iter().enumerate().filter(|_| is_settled) {
                 for other in &answering[place + 1..] {
                     if groups[*one] == groups[*other] && self.network.is_mutual(*one, *other) {
                         return self.violated(
@@ -183,8 +203,11 @@ impl World {
             return;
         }
         self.check_answers();
-        if !self.network.has_cuts() {
-            self.check_views();
+        if self.network.has_cuts() || self.now < self.moves_settled_at {
+            return;
+        }
+        self.check_views();
+        if self.now >= self.clients_settled_at {
             self.check_clients();
         }
     }
@@ -317,6 +340,10 @@ impl World {
 
     /// `who` has taken over addresses. Those that had them and cannot know it must not be able to answer either.
     pub(crate) fn check_gates(&mut self, who: usize, taken: &[usize]) {
+        // Where all beats before the last may be lost as well nobody can know how long others have been waiting.
+        if self.network.weather.lost_per_mille >= STORM.lost_per_mille {
+            return;
+        }
         for address in taken {
             let asleep = self.claimants[*address].iter().copied().find(|other| {
                 let speaker = &self.speakers[*other];

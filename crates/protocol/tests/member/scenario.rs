@@ -259,8 +259,10 @@ impl World {
                 let state = members.state();
                 let candidates: Vec<u16> = speaker.view.numbers().collect();
                 let standing = state.own.record.standing;
+                let lost = state.members.values().filter(|member| !member.is_up());
+                let lost: Vec<_> = lost.map(|it| (&it.record.name, it.record.standing)).collect();
                 text += &format!(
-                    "  {who} is {standing:?}, asleep until {:?}, takes {candidates:?} for candidates\n",
+                    "  {who} is {standing:?}, asleep until {:?}, takes {candidates:?} for candidates, misses {lost:?}\n",
                     speaker.asleep_until
                 );
             }

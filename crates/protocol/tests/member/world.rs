@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use protocol::Machine;
 use protocol::member::{Detection, Event, Input, Isolated, Key, Members, Options, Output};
 
+use super::answering::YIELD;
 use super::attacks::OVERHEARD;
 use super::checks::Violation;
 use super::clock::{Clock, NEVER, Time};
@@ -77,6 +78,10 @@ pub(crate) struct World {
     pub(crate) violation: Option<Violation>,
     /// Before that something may be unsettled.
     pub(crate) settled_at: Time,
+    /// Before that two may answer, as one gives to the other what it had. Somebody has to.
+    pub(crate) moves_settled_at: Time,
+    /// Before that clients may have heard two that announced the same at the same time.
+    pub(crate) clients_settled_at: Time,
     /// Something about who answers.
     pub(crate) has_changed: bool,
     is_unchecked: bool,
@@ -131,6 +136,8 @@ impl World {
             history: History::new(all > 20),
             violation: None,
             settled_at: Time::ZERO,
+            moves_settled_at: Time::ZERO,
+            clients_settled_at: Time::ZERO,
             has_changed: false,
             is_unchecked: false,
             double_since: HashMap::new(),
@@ -371,6 +378,7 @@ impl World {
         match event {
             Event::Candidates => {
                 self.history.count(1);
+                self.settle_moves(YIELD);
                 // Where there are many, some changes are looked at together.
                 let latest = Duration::from_millis(if self.history.is_brief() { 15 } else { 3 });
                 let at = self.now + self.random.between(Duration::from_micros(200), latest);

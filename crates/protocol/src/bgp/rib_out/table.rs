@@ -126,16 +126,20 @@ impl Table {
         self.is_asked_for && self.phase == Phase::Told
     }
 
-    /// All that the neighbour knows is due once more.
+    /// All that the neighbour knows is due once more. It comes in order, so the maps are filled at once.
     pub(super) fn begin_refresh(&mut self, told: Vec<(Prefix, Arc<Outgoing>)>) {
         (self.phase, self.is_asked_for) = (Phase::Again, false);
-        for (prefix, told) in told {
-            let before = Before { told: Arc::clone(&told), is_asked_for: true };
-            let was_due = self.before.insert(prefix, before).is_some();
-            if !was_due {
-                self.announced.entry(told).or_default().insert(prefix);
+        let mut due: BTreeMap<Arc<Outgoing>, Vec<Prefix>> = BTreeMap::new();
+        for (prefix, told) in &told {
+            if !self.before.contains_key(prefix) {
+                due.entry(Arc::clone(told)).or_default().push(*prefix);
             }
         }
+        for (outgoing, prefixes) in due {
+            self.announced.entry(outgoing).or_default().append(&mut prefixes.into_iter().collect());
+        }
+        let asked_for = |(prefix, told)| (prefix, Before { told, is_asked_for: true });
+        self.before.append(&mut told.into_iter().map(asked_for).collect());
     }
 }
 

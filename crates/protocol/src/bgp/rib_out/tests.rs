@@ -81,3 +81,87 @@ fn what_is_undone_before_it_is_told_is_not_told() {
     rib.want(routes(&[("192.0.2.8/32", 1)]));
     assert_eq!(said(&mut rib), [""; 0]);
 }
+
+#[test]
+fn a_refresh_tells_all_of_a_family_once_more() {
+    let with_marks = Speaking { has_enhanced_refresh: true, ..speaking(true) };
+    let mut rib = RibOut::new(with_marks);
+    rib.want(routes(&[("192.0.2.8/32", 1), ("192.0.2.9/32", 2), ("2001:db8::9/128", 1)]));
+    let first = rib.poll().map(|bytes| line(&bytes, &rib.speaking.form));
+    assert_eq!(first.as_deref(), Some("+192.0.2.8/32 1"));
+    // Not before the end of what is being told (RFC 7313, 4), and two at once are one.
+    rib.refresh(Family::IPV4_UNICAST);
+    rib.refresh(Family::IPV4_UNICAST);
+    let again = ["begin ipv4", "+192.0.2.8/32 1", "+192.0.2.9/32 2", "end ipv4"];
+    let rest =
+        [&["+192.0.2.9/32 2", "end of ipv4"][..], &again, &["+2001:db8::9/128 1", "end of ipv6"]].concat();
+    assert_eq!(said(&mut rib), rest);
+    assert_eq!(rib.told_count(Family::IPV4_UNICAST), 2);
+
+    rib.refresh(Family::IPV4_UNICAST);
+    assert_eq!(rib.poll().map(|bytes| line(&bytes, &rib.speaking.form)).as_deref(), Some("begin ipv4"));
+    // What changes and changes back meanwhile is told all the same, and one that comes meanwhile asks for another time.
+    rib.want(routes(&[("192.0.2.8/32", 3), ("2001:db8::9/128", 1)]));
+    rib.want(routes(&[("192.0.2.8/32", 1), ("192.0.2.9/32", 2), ("2001:db8::9/128", 1)]));
+    rib.refresh(Family::IPV4_UNICAST);
+    assert_eq!(said(&mut rib), [&again[1..], &again[..]].concat());
+    assert!(rib.is_idle());
+}
+
+#[test]
+fn a_refresh_without_marks_is_only_the_routes() {
+    let mut rib = RibOut::new(speaking(true));
+    rib.want(routes(&[("192.0.2.8/32", 1)]));
+    said(&mut rib);
+    for family in FAMILIES {
+        rib.refresh(family);
+    }
+    rib.refresh(Family { afi: 25, safi: 70 });
+    assert_eq!(said(&mut rib), ["+192.0.2.8/32 1"]);
+}
+
+#[test]
+fn what_cannot_be_told_waits_and_says_why() {
+    let nowhere = Speaking { next_hops: NextHops::default(), ..speaking(true) };
+    let next_hops = speaking(true).next_hops;
+    let mut rib = RibOut::new(nowhere);
+    let long = Arc::new(Policy { communities: (0..1100).collect(), ..Policy::default() });
+    let mut all: Vec<_> = routes(&[("192.0.2.8/32", 1), ("2001:db8::9/128", 1)]).iter().cloned().collect();
+    all.push((prefix("192.0.2.9/32"), long));
+    rib.want(Arc::new(Routes::new(all)));
+    let why = |rib: &RibOut| {
+        rib.held_back()
+            .map(|(family, why, count)| format!("{} {count}: {why}", family.afi))
+            .collect::<Vec<_>>()
+    };
+    let no_next_hop = "there is no next hop for this family";
+    assert_eq!(why(&rib), [format!("1 2: {no_next_hop}"), format!("2 1: {no_next_hop}")]);
+    assert_eq!(said(&mut rib), ["end of ipv4", "end of ipv6"]);
+    rib.set_next_hops(NextHops { ipv6: None, ..next_hops });
+    let too_long = "1 1: its communities do not fit into one message".to_owned();
+    assert_eq!(why(&rib), [too_long.clone(), format!("2 1: {no_next_hop}")]);
+    assert_eq!(said(&mut rib), ["+192.0.2.8/32 1"]);
+    rib.set_next_hops(next_hops);
+    assert_eq!(said(&mut rib), ["+2001:db8::9/128 1"]);
+    rib.set_next_hops(NextHops { ipv4: None, ..next_hops });
+    assert_eq!(said(&mut rib), ["-192.0.2.8/32"]);
+    rib.want(Arc::default());
+    assert_eq!((why(&rib), said(&mut rib)), (vec![], vec!["-2001:db8::9/128".to_owned()]));
+}
+
+#[test]
+fn what_makes_no_difference_to_this_neighbour_is_not_told() {
+    let with = |policy: Policy| Arc::new(Routes::new(vec![(prefix("192.0.2.8/32"), Arc::new(policy))]));
+    let preferred = |value| with(Policy { local_preference: value, ..Policy::default() });
+    for (is_external, count) in [(true, 0), (false, 1)] {
+        let mut rib = RibOut::new(speaking(is_external));
+        rib.want(preferred(None));
+        said(&mut rib);
+        // Another value of the same, and one that only internal neighbours hear.
+        rib.want(preferred(None));
+        rib.want(preferred(Some(100)));
+        assert_eq!(said(&mut rib).len(), 0);
+        rib.want(preferred(Some(200)));
+        assert_eq!(said(&mut rib).len(), count, "{is_external}");
+    }
+}

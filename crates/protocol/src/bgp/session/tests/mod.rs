@@ -2,5 +2,9 @@
 
 mod desk;
 mod openings;
+mod pair;
+mod recovery;
 mod states;
 mod stops;
+mod stream;
+mod virtual_link;
