@@ -161,7 +161,10 @@ impl Speaker {
         let (membership, news) = members::start(&options.members, around)?;
         let mut session = Session::new(&self, &recorder, &verdict, owner, host, membership);
         session.run(news, stop).await;
+        let how = session.how_it_ends();
         let (host, membership) = session.into_parts();
+        // Neighbours hear of it while others have taken over everything else.
+        self.routers.end(how);
         membership.end();
         state.abort();
         recorder.finish().await;
