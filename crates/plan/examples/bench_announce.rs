@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use plan::Config;
 use plan::announce::{Alive, Cluster, Options, everywhere, on_node};
-use plan::config::{AddressEntry, L2Advertisement, Pool};
+use plan::config::{AddressEntry, BgpAdvertisement, L2Advertisement, Pool, RouteExtras};
 use plan::placement::Wishes;
 use plan::selector::{Labels, Operator, Requirement, Selector};
 use plan::snapshot::{Ingress, IpFamilyPolicy, Node, Service, ServiceKey, ServiceType, Serving};
 
 /// What has a target.
-const LIMITS_MS: [(&str, f64); 5] = [
+const LIMITS_MS: [(&str, f64); 6] = [
+    ("announce_everywhere_both_protocols/10000x100", 200.0),
     ("announce_everywhere/10000x100", 200.0),
     ("announce_everywhere_1000_pools/10000x100", 200.0),
     ("announce_one_endpoint_change", 1.0),
@@ -38,6 +39,11 @@ fn main() {
     report("announce_everywhere/10000x100", best(|| decide_all(&one_pool)));
     let many = cluster(many_pools());
     report("announce_everywhere_1000_pools/10000x100", best(|| decide_all(&many)));
+    let mut by_both = pool("pool", "10.0.0.0/8", vec![advertisement("all", &[])]);
+    by_both.bgp_advertisements =
+        vec![Arc::new(bgp_advertisement("all", 32)), Arc::new(bgp_advertisement("wide", 24))];
+    let by_both = cluster(vec![by_both]);
+    report("announce_everywhere_both_protocols/10000x100", best(|| decide_all(&by_both)));
 
     let own_decisions = |cluster: &Cluster| {
         for service in &services {
@@ -126,6 +132,20 @@ fn advertisement(name: &str, preferred: &[usize]) -> L2Advertisement {
         service_selectors: Vec::new(),
         preferred_nodes: preferred.iter().map(|&index| (node_name(index), 50)).collect(),
         wishes: Wishes::default(),
+    }
+}
+
+fn bgp_advertisement(name: &str, aggregation_length: u8) -> BgpAdvertisement {
+    BgpAdvertisement {
+        name: name.to_owned(),
+        aggregation_length,
+        aggregation_length_v6: 128,
+        local_pref: 0,
+        communities: BTreeSet::new(),
+        nodes: (0..NODES).map(node_name).collect(),
+        peers: BTreeSet::new(),
+        service_selectors: Vec::new(),
+        extras: RouteExtras::default(),
     }
 }
 

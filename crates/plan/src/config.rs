@@ -13,6 +13,7 @@ pub use protocol::bgp::capability::Role;
 use crate::community::Community;
 use crate::placement::Wishes;
 use crate::selector::{Labels, Selector, any_matches};
+use crate::snapshot::IpFamily;
 
 /// The whole configuration. Maps are by resource name, so every walk over them is in name order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -216,6 +217,14 @@ impl BgpAdvertisement {
 impl Peer {
     pub fn selects(&self, node: &Labels) -> bool {
         any_matches(&self.node_selectors, node)
+    }
+
+    /// Whether routes of a family are told to it.
+    pub fn speaks(&self, family: IpFamily) -> bool {
+        match self.endpoint {
+            PeerEndpoint::Address(address) => self.dual_stack || IpFamily::of(address) == family,
+            PeerEndpoint::Interface(_) => true,
+        }
     }
 }
 

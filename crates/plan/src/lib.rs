@@ -6,6 +6,7 @@
 //!   them, and why another one waits.
 //! * [`elect`] is who answers for an address among candidates; [`announce`] is what each node does about a
 //!   Service, or why it does nothing.
+//! * [`router`] is what a node's BGP engine is to run: its neighbours, and the routes that each of them is told.
 //!
 //! Nothing here knows a socket, a clock, a task or a Kubernetes client, and nothing is random: the same
 //! input gives the same output, whatever happened before.
@@ -20,6 +21,7 @@ pub mod elect;
 pub mod placement;
 pub mod quote;
 pub mod range;
+pub mod router;
 pub mod selector;
 pub mod snapshot;
 

@@ -88,7 +88,7 @@ pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &s
             let bgp = bgp.and_then(|question| question.on_node(node));
             (addresses, elected, bgp)
         }
-        Err(refusal) => (Vec::new(), nobody(refusal.clone()), Err(refusal.into())),
+        Err(refusal) => (Vec::new(), nobody(refusal.clone()), Err(bgp::common(refusal))),
     };
     let Elected { layer2, first, interfaces } = elected;
     Announcement { addresses, layer2, bgp, first, interfaces }
@@ -161,7 +161,7 @@ pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Ev
                 addresses: Vec::new(),
                 succession: Vec::new(),
                 layer2: for_all(cluster, &Err(refusal.clone())),
-                bgp: for_all(cluster, &Err(refusal.into())),
+                bgp: for_all(cluster, &Err(bgp::common(refusal))),
             };
         }
     };

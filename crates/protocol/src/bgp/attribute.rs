@@ -264,18 +264,20 @@ impl<'a> Collector<'a> {
                 let has_four_octets = self.peer.has_four_octets;
                 self.attributes.aggregator = Some(whole(&mut from, |from| {
                     let number = if has_four_octets { from.u32()? } else { from.u16()?.into() };
-                    Some((number, from.array::<4>()?.into()))
+                    aggregator(number, from)
                 })?);
                 Some(())
             }
             // Of a peer that needs neither they say nothing (RFC 6793, 6).
             code::AS4_PATH if !self.peer.has_four_octets => {
-                self.as4_path = Some(segments(raw.value, true, true)?);
+                let mut path = segments(raw.value, true, false)?;
+                // Those of a confederation do not belong in there (RFC 6793, 6).
+                path.retain(|segment| matches!(segment.kind, SegmentKind::Set | SegmentKind::Sequence));
+                self.as4_path = Some(path);
                 Some(())
             }
             code::AS4_AGGREGATOR if !self.peer.has_four_octets => {
-                self.as4_aggregator =
-                    Some(whole(&mut from, |from| Some((from.u32()?, from.array::<4>()?.into())))?);
+                self.as4_aggregator = Some(whole(&mut from, |from| aggregator(from.u32()?, from))?);
                 Some(())
             }
             _ => Some(()),
@@ -295,11 +297,12 @@ impl<'a> Collector<'a> {
 
     /// What a speaker that knows only two octets has passed on for those who know four (RFC 6793, 4.2.3).
     pub(super) fn finish(&mut self) {
-        if let Some((AS_TRANS_WIDE, _)) = self.attributes.aggregator {
-            self.attributes.aggregator = self.as4_aggregator.or(self.attributes.aggregator);
-        } else if self.attributes.aggregator.is_some() {
-            // Somebody has put another one in front, so what is behind is old.
-            return;
+        if let (Some((number, _)), Some(wide)) = (self.attributes.aggregator, self.as4_aggregator) {
+            if number != u32::from(AS_TRANS) {
+                // Somebody has put another one in front, so what is behind is old.
+                return;
+            }
+            self.attributes.aggregator = Some(wide);
         }
         if let (Some(path), Some(wide)) = (&mut self.attributes.as_path, self.as4_path.take()) {
             let (long, short) = (hops(path), hops(&wide));
@@ -311,8 +314,6 @@ impl<'a> Collector<'a> {
         }
     }
 }
-
-const AS_TRANS_WIDE: u32 = AS_TRANS as u32;
 
 pub(super) fn malformed_list() -> Notification {
     Notification::new(notification::UPDATE_MESSAGE, notification::update::MALFORMED_ATTRIBUTES)
@@ -342,6 +343,11 @@ fn origin(value: &[u8]) -> Option<Origin> {
     })
 }
 
+fn aggregator(number: u32, from: &mut Reader<'_>) -> Option<(u32, Ipv4Addr)> {
+    // RFC 7607, 2.
+    (number != 0).then_some((number, from.array::<4>()?.into()))
+}
+
 fn segments(value: &[u8], has_four_octets: bool, is_external: bool) -> Option<Vec<Segment>> {
     let mut from = Reader(value);
     let mut segments = Vec::new();
@@ -358,8 +364,8 @@ fn segments(value: &[u8], has_four_octets: bool, is_external: bool) -> Option<Ve
         let one =
             |from: &mut Reader<'_>| if has_four_octets { from.u32() } else { from.u16().map(u32::from) };
         let numbers = (0..count).map(|_| one(&mut from)).collect::<Option<Vec<u32>>>()?;
-        // RFC 7606, 7.2.
-        if numbers.is_empty() {
+        // RFC 7606, 7.2; RFC 7607, 2.
+        if numbers.is_empty() || numbers.contains(&0) {
             return None;
         }
         segments.push(Segment { kind, numbers });

@@ -90,19 +90,23 @@ impl<'a> Message<'a> {
 
 impl RouteRefresh {
     fn read(body: &[u8]) -> Result<Option<RouteRefresh>, Notification> {
+        // RFC 7313, 5: the whole message goes back.
+        let bad_length = || {
+            let whole = write::message(5, |out| out.extend_from_slice(body));
+            Notification::with(ROUTE_REFRESH_MESSAGE, 1, whole)
+        };
         let mut from = Reader(body);
         let parts = (|| {
             let (afi, kind, safi) = (from.u16()?, from.u8()?, from.u8()?);
             Some((Family { afi, safi }, kind))
         })();
         let Some((family, kind)) = parts else {
-            // RFC 7313, 5: the whole message goes back.
-            return Err(Notification::with(ROUTE_REFRESH_MESSAGE, 1, body));
+            return Err(bad_length());
         };
         match kind {
             // May have filters behind it (RFC 5291), which nobody here has agreed to.
             0 => Ok(Some(RouteRefresh::Request(family))),
-            1 | 2 if !from.is_empty() => Err(Notification::with(ROUTE_REFRESH_MESSAGE, 1, body)),
+            1 | 2 if !from.is_empty() => Err(bad_length()),
             1 => Ok(Some(RouteRefresh::Begin(family))),
             2 => Ok(Some(RouteRefresh::End(family))),
             _ => Ok(None),

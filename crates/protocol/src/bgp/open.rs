@@ -129,7 +129,8 @@ impl Open {
 fn read_parameters(mut from: Reader<'_>) -> Result<Vec<Capability>, Notification> {
     let malformed = || Notification::new(OPEN_MESSAGE, 0);
     let length = from.u8().ok_or_else(malformed)?;
-    let is_extended = length == EXTENDED && from.0.first() == Some(&EXTENDED);
+    // Then the first length means nothing, but that there are any.
+    let is_extended = length != 0 && from.0.first() == Some(&EXTENDED);
     let length = if is_extended {
         from.u8();
         from.u16().ok_or_else(malformed)?.into()

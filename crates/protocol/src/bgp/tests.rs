@@ -94,6 +94,7 @@ fn mistakes_in_attributes_cost_what_rfc_7606_says() {
         (&[0x40, 5, 3, 0, 0, 9], false, withdraw, "a short LOCAL_PREF (7.5)"),
         (&[0x40, 6, 1, 0], true, discard, "ATOMIC_AGGREGATE with a value (7.6)"),
         (&[0xc0, 7, 6, 0, 1, 1, 2, 3, 4], true, discard, "an AGGREGATOR of two octets (7.7)"),
+        (&[0xc0, 7, 8, 0, 0, 0, 0, 1, 2, 3, 4], true, discard, "an AGGREGATOR of AS 0 (RFC 7607)"),
         (&[0xc0, 8, 3, 0, 0, 9], true, withdraw, "a part of a community (7.8)"),
         (&[0xc0, 8, 0], true, withdraw, "no community (7.8)"),
         (&[0x80, 9, 4, 1, 2, 3, 4], true, discard, "ORIGINATOR_ID of an external peer (7.9)"),
@@ -133,6 +134,7 @@ fn what_must_be_there_and_is_not_or_is_odd_costs_the_routes() {
         ([ORIGIN, &[0x40, 2, 2, 2, 1], NEXT_HOP].concat(), "an AS_PATH with a number missing"),
         ([ORIGIN, &[0x40, 2, 2, 2, 0], NEXT_HOP].concat(), "an AS_PATH with an empty segment"),
         ([ORIGIN, &[0x40, 2, 6, 3, 1, 0, 0, 0, 1], NEXT_HOP].concat(), "a confederation outside of one"),
+        ([ORIGIN, &[0x40, 2, 6, 2, 1, 0, 0, 0, 0], NEXT_HOP].concat(), "AS 0 in a path (RFC 7607)"),
         ([ORIGIN, AS_PATH, &[0x40, 3, 3, 1, 2, 3]].concat(), "a short NEXT_HOP"),
     ] {
         let bytes = update(&[], &attributes, NLRI);
@@ -156,10 +158,27 @@ fn what_cannot_be_read_around_ends_the_session_or_the_family() {
         (update(&[], &attributes(&[&unreach(&[0])]), &[]), 9, "an unreach attribute without a family"),
         (update(&[], &attributes(&[&unreach(&[0, 1, 1, 33])]), &[]), 9, "half a prefix of the first family"),
         (update(&[], &[0x40, 77, 0], &[]), 2, "one that everybody has to know"),
+        (update(&[], &[0x80, 4, 3, 0, 0, 9], &[]), 1, "a short MED of no routes (5.2)"),
+        (update(NLRI, &[0x80, 4], &[]), 1, "half an attribute of no routes that come (5.2)"),
+        (
+            update(&[], &attributes(&[&unreach(&[0, 2, 1]), &[0x80, 4, 0]]), &[]),
+            1,
+            "the same beside routes that go (5.2)",
+        ),
     ] {
         let message = Message::read(frame(&bytes, MESSAGE_BYTES).unwrap().unwrap(), &form(true));
         let notification = message.expect_err(what);
         assert_eq!((notification.code, notification.subcode), (UPDATE_MESSAGE, subcode), "{what}");
+    }
+    let nowhere = [0, 25, 70, 4, 1, 2, 3, 4, 0, 7];
+    for attributes in [
+        // Only flags, of what withdraws; and routes that are there, though nobody reads them.
+        [&[0xc0, 15, 4][..], &[0, 2, 1, 0]].concat(),
+        attributes(&[&reach(&nowhere), &[0x80, 4, 0]]),
+        // No route, but nothing wrong either.
+        attributes(&[]),
+    ] {
+        assert!(read(&update(&[], &attributes, &[]), &form(true)).announced.is_empty());
     }
     let mut long = update(&[], &attributes(&[]), NLRI);
     long[19] = 0xff;
@@ -200,15 +219,44 @@ fn paths_of_old_speakers_are_put_together() {
     for (narrow, wide, expected) in [
         (sequence(&[100, 23456, 200]), wide(&[70_000, 200]), vec![100, 70_000, 200]),
         (sequence(&[23456]), wide(&[70_000]), vec![70_000]),
+        // Segments of a confederation are left out (RFC 6793, 6).
+        (
+            sequence(&[23456]),
+            [&[0xc0, 17, 12, 3, 1, 0, 0, 0, 9][..], &wide(&[70_000])[3..]].concat(),
+            vec![70_000],
+        ),
         // Longer than the path itself: nothing can be made of it.
         (sequence(&[23456]), wide(&[1, 2, 3]), vec![23456]),
     ] {
         let bytes = update(&[], &[ORIGIN, &narrow, NEXT_HOP, &wide].concat(), NLRI);
         let update = read(&bytes, &old);
+        assert_eq!(update.flaws, []);
         let path = update.attributes.as_path.unwrap();
         let numbers: Vec<u32> = path.iter().flat_map(|segment| segment.numbers.clone()).collect();
         assert_eq!(numbers, expected);
         assert!(path.iter().all(|segment| segment.kind == SegmentKind::Sequence));
+    }
+}
+
+#[test]
+fn an_aggregator_behind_an_old_speaker_is_found() {
+    let old = Form { has_four_octets: false, ..form(true) };
+    let narrow_path: &[u8] = &[0x40, 2, 4, 2, 1, 0x5b, 0xa0];
+    let wide_path: &[u8] = &[0xc0, 17, 6, 2, 1, 0, 1, 0x11, 0x70];
+    let narrow = |number: [u8; 2]| [&[0xc0, 7, 6][..], &number, &[192, 0, 2, 9]].concat();
+    let wide: &[u8] = &[0xc0, 18, 8, 0, 1, 0x11, 0x70, 192, 0, 2, 9];
+    for (attributes, aggregator, path) in [
+        (vec![narrow([0x5b, 0xa0]), wide.into()], 70_000, 70_000),
+        (vec![narrow([0xfd, 0xe8]), wide.into()], 65_000, 23_456),
+        // Of one that fits into two octets nobody says more, and the path is put together all the same (RFC 6793, 4.2.3).
+        (vec![narrow([0xfd, 0xe8])], 65_000, 70_000),
+    ] {
+        let all = [&[ORIGIN, narrow_path, NEXT_HOP, wide_path].concat()[..], &attributes.concat()].concat();
+        let bytes = update(&[], &all, NLRI);
+        let update = read(&bytes, &old);
+        assert_eq!(update.flaws, []);
+        assert_eq!(update.attributes.aggregator, Some((aggregator, [192, 0, 2, 9].into())));
+        assert_eq!(update.attributes.as_path.unwrap()[0].numbers, [path]);
     }
 }
 
@@ -261,6 +309,12 @@ fn a_stream_is_cut_where_messages_end() {
     let message = Message::read(second, &form(true)).unwrap();
     assert!(matches!(message, Message::RouteRefresh(Some(RouteRefresh::Request(Family::IPV6_UNICAST)))));
 
+    let mut begin = write::route_refresh(RouteRefresh::Begin(Family::IPV6_UNICAST));
+    begin.push(0);
+    begin[17] += 1;
+    let error = Message::read(frame(&begin, MESSAGE_BYTES).unwrap().unwrap(), &form(true)).unwrap_err();
+    assert_eq!(error, Notification::with(notification::ROUTE_REFRESH_MESSAGE, 1, begin), "RFC 7313, 5");
+
     let header = |length: u16, kind: u8| {
         let mut bytes = vec![0xff; 16];
         bytes.extend_from_slice(&length.to_be_bytes());
@@ -310,6 +364,10 @@ fn an_open_that_cannot_be_is_answered_with_the_reason() {
         assert_eq!((error.code, error.subcode), (notification::OPEN_MESSAGE, subcode), "{what}");
     }
     assert_eq!(Open::read(body(&change(3, &[0, 0]))).unwrap().hold_secs, 0);
+    // Lengths of two octets, though one would do, behind one that says nothing (RFC 9072, 2).
+    let mut long = bytes[19..28].to_vec();
+    long.extend_from_slice(&[7, 255, 0, 9, 2, 0, 6, 65, 4, 0, 0, 0xfc, 0]);
+    assert_eq!(Open::read(&long), Ok(good));
 }
 
 fn family() -> impl Strategy<Value = Family> {

@@ -63,6 +63,16 @@ pub struct Announced<'a> {
     pub paths: Paths<'a>,
 }
 
+/// What there was besides what is kept of it.
+#[derive(Default)]
+struct Found {
+    /// Of attributes, whatever they are.
+    count: usize,
+    has_unreach: bool,
+    /// Of a family that nobody agreed to, or that is disabled.
+    has_unread_routes: bool,
+}
+
 /// A reach or unreach attribute that cannot be used.
 enum Spoilt {
     /// Nobody has agreed to this family.
@@ -93,13 +103,13 @@ impl<'a> Update<'a> {
             end_of: None,
         };
         let is_bare = body.len() == 4;
-        let holds_only_unreach = update.read_attributes(attributes, form, &mut collector)?;
+        let found = update.read_attributes(attributes, form, &mut collector)?;
         if !withdrawn.is_empty() {
             update.withdrawn.push((Family::IPV4_UNICAST, withdrawn));
         }
         if is_bare {
             update.end_of = Some(Family::IPV4_UNICAST);
-        } else if holds_only_unreach && withdrawn.is_empty() && announced.is_empty() {
+        } else if found.count == 1 && found.has_unreach && withdrawn.is_empty() && announced.is_empty() {
             update.end_of = update.withdrawn.pop_if(|(_, paths)| paths.is_empty()).map(|(family, _)| family);
         }
         update.withdrawn.retain(|(_, paths)| !paths.is_empty());
@@ -109,35 +119,43 @@ impl<'a> Update<'a> {
         update.attributes = collector.attributes;
         update.flaws = collector.flaws;
         if update.flaws.iter().any(|flaw| flaw.handling == Handling::TreatAsWithdraw) {
+            let has_others = found.count > usize::from(found.has_unreach);
+            if update.announced.is_empty() && !found.has_unread_routes && has_others {
+                // RFC 7606, 5.2: attributes of no routes, so nobody can be sure where the routes are.
+                return Err(malformed_list());
+            }
             let spoilt = update.announced.drain(..).map(|announced| (announced.family, announced.paths));
             update.withdrawn.extend(spoilt);
         }
         Ok(update)
     }
 
-    /// Says whether there was an unreach attribute and nothing else.
     fn read_attributes(
         &mut self,
         bytes: &'a [u8],
         form: &Form,
         collector: &mut Collector<'a>,
-    ) -> Result<bool, Notification> {
+    ) -> Result<Found, Notification> {
         let mut from = Reader(bytes);
-        let (mut count, mut unreaches) = (0, 0);
+        let mut found = Found::default();
         while !from.is_empty() {
+            found.count += 1;
             let Some(raw) = Raw::read(&mut from) else {
                 // RFC 7606, 4: where the routes begin is known all the same.
                 collector.flaw(0, Handling::TreatAsWithdraw, "an attribute is longer than all of them");
                 break;
             };
-            count += 1;
             if !collector.admit(&raw)? {
                 continue;
             }
             let spoilt = match raw.code {
-                code::MP_REACH => self.read_reach(raw.value, form),
+                code::MP_REACH => {
+                    let result = self.read_reach(raw.value, form);
+                    found.has_unread_routes = result.is_err();
+                    result
+                }
                 code::MP_UNREACH => {
-                    unreaches += 1;
+                    found.has_unreach = true;
                     self.read_unreach(raw.value, form)
                 }
                 _ => {
@@ -154,7 +172,7 @@ impl<'a> Update<'a> {
                 Err(Spoilt::Session(notification)) => return Err(notification),
             }
         }
-        Ok(count == 1 && unreaches == 1)
+        Ok(found)
     }
 
     fn read_reach(&mut self, value: &'a [u8], form: &Form) -> Result<(), Spoilt> {
@@ -168,7 +186,9 @@ impl<'a> Update<'a> {
             Some((next_hop, paths))
         })();
         let (next_hop, paths) = parts.ok_or_else(|| spoils(family))?;
-        self.announced.push(Announced { family, next_hop, paths });
+        if !paths.is_empty() {
+            self.announced.push(Announced { family, next_hop, paths });
+        }
         Ok(())
     }
 

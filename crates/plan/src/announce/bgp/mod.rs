@@ -23,7 +23,12 @@ pub const COMMUNITIES_MAX: usize = 63;
 const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 
 /// What a node does about one Service, or why nothing. Shared by nodes that do the same.
-pub type Outcome = Result<Arc<[Advertised]>, Refusal>;
+pub type Outcome = Result<Arc<[Advertised]>, Arc<Refusal>>;
+
+/// For the reason for which a Service is not announced in any way.
+pub(super) fn common(refusal: super::Refusal) -> Arc<Refusal> {
+    Arc::new(refusal.into())
+}
 
 /// One route that a Service wants told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -154,9 +159,9 @@ impl<'a> Question<'a> {
         service: &Service,
         serving: &'a Serving,
         addresses: &'a [IpAddr],
-    ) -> Result<Question<'a>, Refusal> {
+    ) -> Result<Question<'a>, Arc<Refusal>> {
         let Some(pool) = cluster.pool_around(addresses) else {
-            return Err(super::Refusal::NotInAnyPool { addresses: addresses.to_vec() }.into());
+            return Err(common(super::Refusal::NotInAnyPool { addresses: addresses.to_vec() }));
         };
         let matches =
             |it: &Advertisement| crate::selector::any_matches(&it.config.service_selectors, &service.labels);
@@ -179,7 +184,7 @@ impl<'a> Question<'a> {
     pub(super) fn on_node(&self, node: &str) -> Outcome {
         let mut here = Here::default();
         self.look(node, self.cluster.position(node), &mut here);
-        self.decide(&here)
+        self.decide(&here).map_err(Arc::new)
     }
 
     pub(super) fn everywhere(&self) -> Vec<(Name, Outcome)> {
@@ -189,7 +194,7 @@ impl<'a> Question<'a> {
             self.look(&participant.name, Some(position), &mut here);
             let known = decided.iter().find(|(other, _)| *other == here).map(|(_, outcome)| outcome.clone());
             let outcome = known.unwrap_or_else(|| {
-                let outcome = self.decide(&here);
+                let outcome = self.decide(&here).map_err(Arc::new);
                 decided.push((here.clone(), outcome.clone()));
                 outcome
             });
@@ -223,7 +228,7 @@ impl<'a> Question<'a> {
     }
 
     /// The checks stand in the order in which their reasons take precedence.
-    fn decide(&self, here: &Here) -> Outcome {
+    fn decide(&self, here: &Here) -> Result<Arc<[Advertised]>, Refusal> {
         if !here.is_allowed {
             let pool = self.pool.name.clone();
             return Err(match self.advertisements.first() {
@@ -268,7 +273,11 @@ impl<'a> Question<'a> {
         self.advertised(&matching, here)
     }
 
-    fn advertised(&self, advertisements: &[&Advertisement], here: &Here) -> Outcome {
+    fn advertised(
+        &self,
+        advertisements: &[&Advertisement],
+        here: &Here,
+    ) -> Result<Arc<[Advertised]>, Refusal> {
         let mut all: Vec<Advertised> = Vec::with_capacity(self.addresses.len());
         for &address in self.addresses {
             for advertisement in advertisements {

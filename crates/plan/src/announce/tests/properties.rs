@@ -205,7 +205,7 @@ proptest! {
         let (one, other) = (everywhere(&cluster, &service, &serving), everywhere(&reversed, &service, &serving));
         prop_assert_eq!(one.succession, other.succession);
         for ((node, one), (_, other)) in one.bgp.iter().zip(&other.bgp) {
-            let word = |it: &Outcome| it.as_ref().err().map(BgpRefusal::reason);
+            let word = |it: &Outcome| it.as_ref().err().map(|it| BgpRefusal::reason(it));
             prop_assert_eq!(word(one), word(other), "{}", node);
         }
         for ((node, one), (_, other)) in one.layer2.iter().zip(&other.layer2) {
