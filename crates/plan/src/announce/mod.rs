@@ -108,7 +108,7 @@ pub fn routes_on_node(
             let outcome = question.and_then(|question| question.on_node(node));
             (addresses, outcome)
         }
-        Err(refusal) => (Vec::new(), Err(refusal.into())),
+        Err(refusal) => (Vec::new(), Err(bgp::common(refusal))),
     }
 }
 
