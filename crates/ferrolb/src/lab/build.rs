@@ -46,6 +46,9 @@ pub(super) fn up(options: Options) -> Result<Lab, Error> {
     let mut lab = Lab { options, topology, namespaces: BTreeMap::new(), parts: None, folder: Some(folder) };
     lab.build_network()?;
     lab.parts = Some(lab.start_parts()?);
+    if let Some(kind) = lab.options.router {
+        lab.keep_router(kind)?;
+    }
     if lab.options.has_speakers {
         lab.start_all_speakers()?;
     }

@@ -23,7 +23,11 @@ impl Lab {
                 self.state().wires.cut(&member.name, cut);
                 return self.write_wires();
             }
-            Cut::Cable => self.set_ports(member, &[Segment::Data, Segment::Second], "down")?,
+            Cut::Cable => self.set_ports(
+                member,
+                &[Segment::Data, Segment::Second, Segment::Remote, Segment::Link],
+                "down",
+            )?,
             Cut::Management => {
                 self.node(&member.name)?;
                 self.set_ports(member, &[Segment::Management], "down")?;
@@ -37,7 +41,8 @@ impl Lab {
     /// Undoes all cuts of a member.
     pub fn restore(&self, member: &str) -> Result<(), Error> {
         let member = self.member(member)?;
-        self.set_ports(member, &[Segment::Data, Segment::Second, Segment::Management], "up")?;
+        let all = [Segment::Data, Segment::Second, Segment::Remote, Segment::Link, Segment::Management];
+        self.set_ports(member, &all, "up")?;
         self.set_hears(member, true);
         self.state().wires.restore(&member.name);
         self.write_wires()
@@ -120,11 +125,13 @@ impl Lab {
 
     /// At the switch's end, as when somebody pulls the cable there.
     fn set_ports(&self, member: &Member, segments: &[Segment], state: &str) -> Result<(), Error> {
-        for role in [Role::Switch, Role::Control] {
-            let is_there = |segment: &Segment| (*segment == Segment::Management) == (role == Role::Control);
-            let has =
-                |segment: Segment| member.interfaces.iter().any(|interface| interface.segment == segment);
-            let ports = segments.iter().filter(|segment| is_there(segment) && has(**segment));
+        for role in [Role::Switch, Role::Control, Role::Router] {
+            let is_there = |segment: &Segment| match segment {
+                Segment::Management => role == Role::Control,
+                Segment::Link => role == Role::Router,
+                Segment::Data | Segment::Second | Segment::Remote => role == Role::Switch,
+            };
+            let ports = segments.iter().filter(|segment| is_there(segment) && member.has(**segment));
             let commands: String =
                 ports.map(|segment| format!("link set {} {state}\n", segment.port(&member.name))).collect();
             let place = self.topology.members.iter().find(|member| member.role == role);

@@ -4,6 +4,7 @@
 //! * `topology` says who there is and with which addresses, `wires` what is wrong with the network: both pure.
 //! * `namespace`, `programs`, `process` and `folder` are what the system is asked for, and how all of it is given back.
 //! * `control_plane`, `backend`, `slices` and `forwarder` are what a cluster has besides FerroLB.
+//! * `routers` are FRR, BIRD, GoBGP and ExaBGP, for sessions of BGP.
 //! * `build` puts all of it together, `faults` breaks it, `traffic` measures, and `orders` is for other processes.
 
 mod backend;
@@ -19,6 +20,7 @@ mod orders;
 mod pods;
 mod process;
 mod programs;
+pub mod routers;
 mod slices;
 mod speakers;
 mod status;
@@ -42,7 +44,7 @@ pub use orders::{Order, Orders, ask, take_down};
 pub use process::ProcessState;
 pub use speakers::{METRICS_PORT, PROBE_PORT};
 pub use status::{MemberStatus, Status};
-pub use topology::{Interface, MAX_NODES, Member, Role, Segment, Topology};
+pub use topology::{Interface, MAX_NODES, MAX_REMOTES, MAX_ROUTERS, Member, Role, Segment, Topology};
 pub use wires::Cut;
 
 use backend::Backend;
@@ -51,6 +53,7 @@ use folder::Folder;
 use namespace::Namespace;
 use pods::Running;
 use process::Starter;
+use routers::Router;
 use slices::Backends;
 use speakers::Speaker;
 use traffic::{Questions, Traffic};
@@ -69,6 +72,12 @@ pub enum Error {
     Name { given: String },
     #[error("{given} nodes: a lab has 1 to {MAX_NODES}")]
     Nodes { given: usize },
+    #[error(
+        "{routers} routers and {remotes} clients behind them: a lab has 1 to {MAX_ROUTERS}, and up to {MAX_REMOTES}"
+    )]
+    Routers { routers: usize, remotes: usize },
+    #[error("the router on {member}: {reason}")]
+    Router { member: String, reason: String },
     #[error("the lab {name} is running already")]
     Running { name: String },
     #[error("there is no running lab {name}")]
@@ -120,6 +129,8 @@ struct State {
     drained: BTreeSet<String>,
     running: BTreeMap<String, Backend>,
     speakers: BTreeMap<String, Speaker>,
+    /// By member; those that tests start are their own.
+    routers: BTreeMap<String, Router>,
 }
 
 impl Lab {

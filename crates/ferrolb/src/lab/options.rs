@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::Error;
-use super::topology::MAX_NODES;
+use super::routers::Kind;
+use super::topology::{MAX_NODES, MAX_REMOTES, MAX_ROUTERS};
 
 /// Which addresses members and Services have.
 #[derive(
@@ -42,6 +43,14 @@ pub struct Options {
     pub nodes: usize,
     pub family: Family,
     pub second_segment: bool,
+    /// Namespaces of routers on the segments of nodes.
+    pub routers: usize,
+    /// What the first of them runs from the beginning, with every node as a neighbour.
+    pub router: Option<Kind>,
+    /// Clients on a segment behind the routers; the first router is their way to the nodes.
+    pub remotes: usize,
+    /// A cable with nothing but link-local addresses from each node to the first router.
+    pub has_links: bool,
     pub forwarder: Forwarder,
     /// One `ferrolb speaker` for each node.
     pub has_speakers: bool,
@@ -63,6 +72,10 @@ impl Options {
             nodes: 3,
             family: Family::default(),
             second_segment: false,
+            routers: 1,
+            router: None,
+            remotes: 0,
+            has_links: false,
             forwarder: Forwarder::default(),
             has_speakers: true,
             speaker_arguments: Vec::new(),
@@ -77,6 +90,9 @@ impl Options {
         check_name(&self.name)?;
         if !(1..=MAX_NODES).contains(&self.nodes) {
             return Err(Error::Nodes { given: self.nodes });
+        }
+        if !(1..=MAX_ROUTERS).contains(&self.routers) || self.remotes > MAX_REMOTES {
+            return Err(Error::Routers { routers: self.routers, remotes: self.remotes });
         }
         Ok(())
     }

@@ -36,6 +36,7 @@ pub enum Order {
     Drain { node: String },
     Undrain { node: String },
     Backend { node: String, is_running: bool },
+    AskRouter { member: String, line: String },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -173,6 +174,7 @@ impl Lab {
                 let status = serde_json::to_value(self.status());
                 return status.map_err(|error| Error::Remote(error.to_string()));
             }
+            Order::AskRouter { member, line } => return self.ask_router(&member, &line).map(Value::String),
             Order::Down => Ok(()),
             Order::KillSpeaker { node } => self.kill_speaker(&node),
             Order::EndSpeaker { node } => self.end_speaker(&node),

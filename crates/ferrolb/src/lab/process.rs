@@ -18,7 +18,7 @@ const END_WAIT: Duration = Duration::from_secs(5);
 const END_CHECK: Duration = Duration::from_millis(5);
 
 /// Starts programs. Each ends when this does, however that happens: the kernel kills it with the thread that made it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Starter {
     orders: mpsc::Sender<(Command, mpsc::Sender<std::io::Result<Child>>)>,
 }
@@ -122,7 +122,7 @@ impl Process {
         self.is_frozen = false;
     }
 
-    fn signal(&mut self, signal: Signal) {
+    pub(super) fn signal(&mut self, signal: Signal) {
         if matches!(self.child.try_wait(), Ok(None)) {
             let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
             if let Some(pid) = pid {

@@ -17,12 +17,19 @@ pub(super) struct Program {
 pub(super) const IP: Program = Program { name: "ip", package: "iproute2" };
 pub(super) const NFT: Program = Program { name: "nft", package: "nftables" };
 pub(super) const SETPRIV: Program = Program { name: "setpriv", package: "util-linux" };
+pub(super) const ZEBRA: Program = Program { name: "zebra", package: "frr" };
+pub(super) const BGPD: Program = Program { name: "bgpd", package: "frr" };
+pub(super) const BIRD: Program = Program { name: "bird", package: "bird2" };
+pub(super) const GOBGPD: Program = Program { name: "gobgpd", package: "gobgpd" };
+pub(super) const GOBGP: Program = Program { name: "gobgp", package: "gobgpd" };
+pub(super) const EXABGP: Program = Program { name: "exabgp", package: "exabgp" };
+pub(super) const SH: Program = Program { name: "sh", package: "dash" };
 pub(super) const TCPDUMP: Program = Program { name: "tcpdump", package: "tcpdump" };
 
 /// Lines of the program's complaint that are passed on.
 const COMPLAINT_LINES: usize = 5;
 /// Where programs are that only root needs; not everybody's PATH has it.
-const FURTHER_FOLDERS: [&str; 2] = ["/usr/sbin", "/sbin"];
+const FURTHER_FOLDERS: [&str; 3] = ["/usr/sbin", "/sbin", "/usr/lib/frr"];
 
 impl Program {
     pub(super) fn path(self) -> Result<std::path::PathBuf, Error> {

@@ -45,6 +45,7 @@ announcedInterfacesToExclude:
 - ^nodelocaldns.*
 - ^lxc.*
 - ^mgmt.*
+- ^link.*
 ";
 
 /// A speaker that was started.

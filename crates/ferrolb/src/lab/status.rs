@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Lab;
 use super::process::ProcessState;
+use super::routers::{Kind, Router};
 use super::topology::Role;
 
 #[derive(Debug, Clone, Serialize)]
@@ -33,6 +34,9 @@ pub struct MemberStatus {
     pub cuts: Vec<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<NodeStatus>,
+    /// What `--router` has made it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub router: Option<Kind>,
 }
 
 /// What only nodes have.
@@ -68,6 +72,7 @@ impl Lab {
                 addresses: member.addresses(),
                 cuts: state.wires.cuts(&member.name),
                 node,
+                router: state.routers.get(&member.name).map(Router::kind),
             });
         }
         Status {

@@ -9,6 +9,9 @@ use super::options::{Family, Options};
 
 /// The last node must have an address of three digits.
 pub const MAX_NODES: usize = 200;
+/// Routers and the client have addresses below those of nodes.
+pub const MAX_ROUTERS: usize = 8;
+pub const MAX_REMOTES: usize = 8;
 /// Node 1 is 11 in every segment.
 const FIRST_NODE: usize = 10;
 const ROUTER: usize = 1;
@@ -22,6 +25,10 @@ pub enum Segment {
     Data,
     /// With `--second-segment`, another one beside it.
     Second,
+    /// Behind the routers.
+    Remote,
+    /// A cable of its own from a node to the first router.
+    Link,
     /// From the nodes to the API server.
     Management,
 }
@@ -33,6 +40,8 @@ pub enum Role {
     Switch,
     Router,
     Client,
+    /// A client that the first router stands before.
+    Remote,
     /// The API server and the controller.
     Control,
 }
@@ -61,13 +70,19 @@ pub struct Member {
 pub struct Topology {
     pub members: Vec<Member>,
     has_second_segment: bool,
+    has_remotes: bool,
 }
 
 impl Segment {
+    /// Those of the switch.
+    pub(super) const SWITCHED: [Segment; 3] = [Segment::Data, Segment::Second, Segment::Remote];
+
     pub(super) fn bridge(self) -> &'static str {
         match self {
             Segment::Data => "data",
             Segment::Second => "second",
+            Segment::Remote => "remote",
+            Segment::Link => "link",
             Segment::Management => "management",
         }
     }
@@ -77,15 +92,23 @@ impl Segment {
             Segment::Data => 10,
             Segment::Second => 20,
             Segment::Management => 30,
+            Segment::Remote => 40,
+            Segment::Link => 50,
         }
     }
 
     /// The port of the switch, or of the control namespace, that a member's interface is plugged into.
     pub(super) fn port(self, member: &str) -> String {
         match self {
-            Segment::Data | Segment::Management => member.to_owned(),
+            Segment::Data | Segment::Management | Segment::Link => member.to_owned(),
             Segment::Second => format!("{member}-b"),
+            Segment::Remote => format!("{member}-r"),
         }
+    }
+
+    fn network(self, is_ipv4: bool) -> String {
+        let first = if is_ipv4 { self.ipv4(0) } else { self.ipv6(0) };
+        format!("{first}/{}", if is_ipv4 { 16 } else { 64 })
     }
 
     fn ipv4(self, host: usize) -> IpAddr {
@@ -110,10 +133,14 @@ impl Topology {
         let mut members: Vec<_> =
             (1..=options.nodes).map(|number| options.member(Role::Node, FIRST_NODE + number)).collect();
         members.push(options.member(Role::Switch, 0));
-        members.push(options.member(Role::Router, ROUTER));
+        // The second router is 3: the client is 2.
+        let routers = (1..=options.routers).map(|number| if number == 1 { ROUTER } else { number + 1 });
+        members.extend(routers.map(|host| options.member(Role::Router, host)));
         members.push(options.member(Role::Client, CLIENT));
+        let remotes = (1..=options.remotes).map(|number| FIRST_NODE + number);
+        members.extend(remotes.map(|host| options.member(Role::Remote, host)));
         members.push(options.member(Role::Control, CONTROL));
-        Topology { members, has_second_segment: options.second_segment }
+        Topology { members, has_second_segment: options.second_segment, has_remotes: options.remotes > 0 }
     }
 
     pub fn nodes(&self) -> impl Iterator<Item = &Member> {
@@ -135,10 +162,15 @@ impl Topology {
     /// One for `ip -batch`, in no namespace: all cables. Nothing of them is in the host's namespace at any time.
     pub(super) fn cable_commands(&self) -> String {
         let mut commands = String::new();
-        let [switch, control] = [Role::Switch, Role::Control].map(|role| self.namespace_of(role));
+        let [switch, control, router] =
+            [Role::Switch, Role::Control, Role::Router].map(|role| self.namespace_of(role));
         for member in self.members.iter().filter(|member| member.role != Role::Control) {
             for interface in &member.interfaces {
-                let other = if interface.segment == Segment::Management { control } else { switch };
+                let other = match interface.segment {
+                    Segment::Management => control,
+                    Segment::Link => router,
+                    Segment::Data | Segment::Second | Segment::Remote => switch,
+                };
                 let _ = writeln!(
                     commands,
                     "link add name {} netns {} address {} type veth peer name {} netns {other}",
@@ -158,12 +190,19 @@ impl Topology {
         match member.role {
             Role::Switch => {
                 let second = self.has_second_segment.then_some(Segment::Second);
-                for segment in [Some(Segment::Data), second].into_iter().flatten() {
+                let remote = self.has_remotes.then_some(Segment::Remote);
+                for segment in [Some(Segment::Data), second, remote].into_iter().flatten() {
                     self.bridge_commands(segment, &mut commands);
                 }
             }
             Role::Control => self.bridge_commands(Segment::Management, &mut commands),
-            Role::Node | Role::Router | Role::Client => {}
+            Role::Router if member.name == self.member_of(Role::Router) => {
+                let linked = self.nodes().filter(|node| node.has(Segment::Link));
+                for node in linked {
+                    let _ = writeln!(commands, "link set {} up", Segment::Link.port(&node.name));
+                }
+            }
+            Role::Node | Role::Router | Role::Client | Role::Remote => {}
         }
         for interface in &member.interfaces {
             for address in &interface.addresses {
@@ -172,14 +211,39 @@ impl Topology {
             }
             let _ = writeln!(commands, "link set {} up", interface.name);
         }
-        if member.role == Role::Client {
-            // Whatever pool somebody chooses, the client asks for its addresses on the segment.
-            for address in member.addresses() {
-                let everywhere = if address.is_ipv4() { "0.0.0.0/0" } else { "::/0" };
-                let _ = writeln!(commands, "route add {everywhere} dev eth0");
+        self.route_commands(member, &mut commands);
+        commands
+    }
+
+    fn route_commands(&self, member: &Member, commands: &mut String) {
+        let all = |is_ipv4| if is_ipv4 { "0.0.0.0/0" } else { "::/0" };
+        let families = [true, false].into_iter();
+        let router = self.members.iter().find(|member| member.role == Role::Router);
+        let via = |segment, is_ipv4| router.and_then(|router| router.address(segment, is_ipv4));
+        for is_ipv4 in families.filter(|is_ipv4| member.interfaces.iter().any(|it| it.has_family(*is_ipv4))) {
+            let mut add = |route: &str, how: &str| {
+                let _ = writeln!(commands, "route add {route} {how}");
+            };
+            match member.role {
+                // Whatever pool somebody chooses, the client asks for its addresses on the segment.
+                Role::Client if member.address(Segment::Data, is_ipv4).is_some() => {
+                    add(all(is_ipv4), "dev eth0");
+                }
+                Role::Node if self.has_remotes => {
+                    if let Some(via) = via(Segment::Data, is_ipv4) {
+                        add(&Segment::Remote.network(is_ipv4), &format!("via {via}"));
+                    }
+                }
+                Role::Remote => {
+                    if let Some(via) = via(Segment::Remote, is_ipv4) {
+                        add(all(is_ipv4), &format!("via {via}"));
+                        // A router there does not look for next hops by a default route.
+                        add(&Segment::Data.network(is_ipv4), &format!("via {via}"));
+                    }
+                }
+                _ => {}
             }
         }
-        commands
     }
 
     fn bridge_commands(&self, segment: Segment, commands: &mut String) {
@@ -189,7 +253,7 @@ impl Topology {
             "link add name {bridge} type bridge stp_state 0 forward_delay 0 mcast_snooping 0\nlink set {bridge} up"
         );
         for member in self.members.iter().filter(|member| member.role != Role::Control) {
-            if member.interfaces.iter().any(|interface| interface.segment == segment) {
+            if member.has(segment) {
                 let port = segment.port(&member.name);
                 let _ = writeln!(commands, "link set {port} master {bridge} up");
             }
@@ -200,9 +264,24 @@ impl Topology {
         let member = self.members.iter().find(|member| member.role == role);
         member.map_or("", |member| &member.namespace)
     }
+
+    fn member_of(&self, role: Role) -> &str {
+        let member = self.members.iter().find(|member| member.role == role);
+        member.map_or("", |member| &member.name)
+    }
+}
+
+impl Interface {
+    fn has_family(&self, is_ipv4: bool) -> bool {
+        self.addresses.iter().any(|address| address.is_ipv4() == is_ipv4)
+    }
 }
 
 impl Member {
+    pub(super) fn has(&self, segment: Segment) -> bool {
+        self.interfaces.iter().any(|interface| interface.segment == segment)
+    }
+
     /// Its first address of a segment and family.
     pub fn address(&self, segment: Segment, is_ipv4: bool) -> Option<IpAddr> {
         let interface = self.interfaces.iter().find(|interface| interface.segment == segment)?;
@@ -211,8 +290,9 @@ impl Member {
 
     /// Where others of the cluster reach it.
     pub fn addresses(&self) -> Vec<IpAddr> {
-        let data = self.interfaces.iter().find(|interface| interface.segment == Segment::Data);
-        data.map(|interface| interface.addresses.clone()).unwrap_or_default()
+        let of = |segment| self.interfaces.iter().find(move |interface| interface.segment == segment);
+        let own = of(Segment::Data).or_else(|| of(Segment::Remote));
+        own.map(|interface| interface.addresses.clone()).unwrap_or_default()
     }
 
     /// Files below `/proc/sys/net` and their content. They are written before there is any interface but `lo`, so that
@@ -237,7 +317,12 @@ impl Member {
             ]),
             // A switch says nothing.
             Role::Switch => settings.push(("ipv6/conf/default/disable_ipv6", "1")),
-            Role::Client | Role::Control => {}
+            Role::Client | Role::Remote | Role::Control => {}
+        }
+        if self.role == Role::Router {
+            // Connections, not hosts, are spread over the ways that are equally good.
+            settings
+                .extend([("ipv4/fib_multipath_hash_policy", "1"), ("ipv6/fib_multipath_hash_policy", "1")]);
         }
         settings
     }
@@ -248,18 +333,25 @@ impl Options {
         let name = match role {
             Role::Node => format!("node-{}", host - FIRST_NODE),
             Role::Switch => "switch".to_owned(),
-            Role::Router => "router".to_owned(),
+            Role::Router if host == ROUTER => "router".to_owned(),
+            Role::Router => format!("router-{}", host - 1),
             Role::Client => "client".to_owned(),
+            Role::Remote if host == FIRST_NODE + 1 => "remote".to_owned(),
+            Role::Remote => format!("remote-{}", host - FIRST_NODE),
             Role::Control => "control".to_owned(),
         };
         let second = self.second_segment.then_some(("eth1", Segment::Second));
         let data = Some(("eth0", Segment::Data));
+        let link = self.has_links.then_some(("link0", Segment::Link));
+        let remote = (self.remotes > 0).then_some(("remote0", Segment::Remote));
         let plugged = match role {
-            Role::Node => [data, second, Some(("mgmt0", Segment::Management))],
-            Role::Router | Role::Client => [data, second, None],
-            Role::Switch => [None, None, None],
+            Role::Node => [data, second, Some(("mgmt0", Segment::Management)), link],
+            Role::Router => [data, second, remote, None],
+            Role::Client => [data, second, None, None],
+            Role::Remote => [Some(("eth0", Segment::Remote)), None, None, None],
+            Role::Switch => [None, None, None, None],
             // Its end of the segment is the bridge itself.
-            Role::Control => [Some(("management", Segment::Management)), None, None],
+            Role::Control => [Some(("management", Segment::Management)), None, None, None],
         };
         let interface = |(name, segment)| self.interface(role, host, name, segment);
         let interfaces = plugged.into_iter().flatten().map(interface).collect();
@@ -268,6 +360,7 @@ impl Options {
 
     fn interface(&self, role: Role, host: usize, name: &'static str, segment: Segment) -> Interface {
         let (ipv4, ipv6) = match (segment, self.family) {
+            (Segment::Link, _) => (false, false),
             (Segment::Management, _) | (_, Family::Ipv4) => (true, false),
             (_, Family::Ipv6) => (false, true),
             (_, Family::Dual) => (true, true),

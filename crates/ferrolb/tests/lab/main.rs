@@ -8,6 +8,7 @@
 mod announcing;
 mod assigning;
 mod bare_hosts;
+mod bgp;
 mod chaos;
 mod choosing;
 mod data_centre;

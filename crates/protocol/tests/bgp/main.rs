@@ -6,6 +6,7 @@
 mod capture;
 mod generate;
 mod messages;
+mod mistakes;
 mod neighbour;
 mod netgauze;
 mod opens;

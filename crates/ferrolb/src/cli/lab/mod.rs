@@ -98,6 +98,13 @@ enum Action {
         #[arg(value_name = "COMMAND", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
+    /// Ask the router of `--router` something in its own language: `ask router show bgp summary`
+    Ask {
+        #[arg(value_name = "ROUTER")]
+        member: String,
+        #[arg(value_name = "WORD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
     /// Show the frames of a member's interface with tcpdump
     Capture {
         #[arg(value_name = "MEMBER", default_value = "client")]
@@ -179,6 +186,10 @@ pub(super) fn run(args: &LabArgs) -> anyhow::Result<u8> {
         Action::Backend { node, what } => {
             let is_running = *what == Switch::Start;
             lab::ask(name, &Order::Backend { node: node.clone(), is_running })?;
+        }
+        Action::Ask { member, words } => {
+            let order = Order::AskRouter { member: member.clone(), line: words.join(" ") };
+            super::print(lab::ask(name, &order)?.as_str().unwrap_or_default())?;
         }
         Action::Traffic(args) => return run_traffic(name, args),
         Action::Exec { member, command } => return exec(name, member, command),

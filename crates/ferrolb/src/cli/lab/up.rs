@@ -10,6 +10,7 @@ use clap::builder::PossibleValuesParser;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::ending;
+use crate::lab::routers::Kind;
 use crate::lab::{self, Family, Forwarder, Lab, Options, Orders};
 use crate::logging;
 
@@ -27,6 +28,9 @@ pub(super) struct UpArgs {
     /// Another segment, with a second interface of every node, the router and the client
     #[arg(long)]
     second_segment: bool,
+    /// A router with every node as a neighbour, and a client behind it
+    #[arg(long, value_enum, default_value = "none")]
+    router: RouterKind,
     /// Who takes traffic from an address to its endpoints
     #[arg(long, value_enum, default_value = "nftables")]
     forwarder: Forwarder,
@@ -52,6 +56,14 @@ pub(super) struct UpArgs {
     /// In the background of another process, which waits for a line on standard output
     #[arg(long, hide = true, conflicts_with = "foreground")]
     detached: bool,
+}
+
+/// Those that forward.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum RouterKind {
+    Frr,
+    Bird,
+    None,
 }
 
 /// What the process in the background says when others can come.
@@ -131,12 +143,24 @@ fn stay(name: &str, args: &UpArgs) -> anyhow::Result<u8> {
     Ok(0)
 }
 
+impl RouterKind {
+    fn kind(self) -> Option<Kind> {
+        match self {
+            RouterKind::Frr => Some(Kind::Frr),
+            RouterKind::Bird => Some(Kind::Bird),
+            RouterKind::None => None,
+        }
+    }
+}
+
 impl UpArgs {
     fn options(&self, name: &str) -> Options {
         Options {
             nodes: self.nodes,
             family: if self.dual_stack { Family::Dual } else { self.ip_family },
             second_segment: self.second_segment,
+            router: self.router.kind(),
+            remotes: usize::from(self.router.kind().is_some()),
             forwarder: self.forwarder,
             has_speakers: !self.no_speakers,
             speaker_arguments: self.speaker_arg.clone(),

@@ -34,15 +34,22 @@ impl Session {
             self.outputs.push_back(Output::Close { connection: id });
         }
         let connection = self.connections.remove(at);
-        let is_last = self.connections.is_empty();
-        self.plan_next(&connection, &ending, is_last, now);
-        self.report(&connection, ending, is_last, now);
+        self.plan_next(&connection, &ending, now);
+        self.report(&connection, ending, now);
         self.show_connection();
     }
 
     pub(super) fn end_all(&mut self, refusal: &Refusal, now: Instant) {
         for id in self.ids() {
             self.end(id, Ending::Said(refusal.clone()), now);
+        }
+    }
+
+    /// Nothing gets through to where the routes lead, so they are of no use meanwhile (RFC 9384, 3).
+    pub(super) fn end_by_bfd(&mut self, now: Instant) {
+        for id in self.ids() {
+            let down = self.for_good(id, Notification::new(CEASE, cease::BFD_DOWN));
+            self.end(id, Ending::Said(down.into()), now);
         }
     }
 
@@ -93,21 +100,28 @@ impl Session {
             }
             Stop::Restarting => shutdown("the speaker restarts"),
         };
-        let keeps_routes = restart.is_some_and(|restart| restart.after_notification);
-        // RFC 8538, 3.1: whoever does not come back soon has to say so.
-        let notification = if keeps_routes { Notification::hard_reset(&notification) } else { notification };
-        Ending::Said(notification.into())
+        Ending::Said(self.for_good(id, notification).into())
     }
 
-    fn plan_next(&mut self, connection: &Connection, ending: &Ending, is_last: bool, now: Instant) {
+    /// That routes are not to be kept until there is a new session has to be said where a NOTIFICATION alone does not mean it
+    /// (RFC 8538, 3.1).
+    fn for_good(&self, id: ConnectionId, notification: Notification) -> Notification {
+        let agreed = self.connection(id).and_then(Connection::agreement).map(|agreement| &agreement.agreed);
+        let restart = agreed.and_then(|agreed| agreed.graceful_restart);
+        match restart.is_some_and(|restart| restart.after_notification) {
+            true => Notification::hard_reset(&notification),
+            false => notification,
+        }
+    }
+
+    fn plan_next(&mut self, connection: &Connection, ending: &Ending, now: Instant) {
+        if self.is_stopped {
+            return;
+        }
         if let (Ending::Heard(notification), true) = (ending, connection.phase() <= Phase::OpenConfirm)
             && self.withheld.learn(notification, &self.settings)
-            && !self.is_stopped
         {
             return self.retry.at_once(now);
-        }
-        if self.is_stopped || (!is_last && is_collision(ending)) {
-            return;
         }
         match (&connection.stage, ending) {
             (_, Ending::Said(refusal)) if is_administrative(&refusal.notification) => self.retry.at_once(now),
@@ -120,14 +134,14 @@ impl Session {
                 let lived = now.saturating_duration_since(up.since);
                 self.retry.after_loss(lived, is_error, now);
             }
-            // The other one goes on.
-            _ if !is_last => {}
+            // Whatever others do that connect, this side's own next attempt is made when it is due.
+            _ if self.is_under_way() || self.retry.at.is_some() => {}
             (Stage::Connecting { since, .. }, _) => self.retry.after_failure(*since, now),
             _ => self.retry.after_failure(now, now),
         }
     }
 
-    fn report(&mut self, connection: &Connection, ending: Ending, is_last: bool, now: Instant) {
+    fn report(&mut self, connection: &Connection, ending: Ending, now: Instant) {
         let is_met = connection.talk().is_some();
         let was_collision = is_collision(&ending);
         let error = match ending {
@@ -142,7 +156,7 @@ impl Session {
             Ending::Gone(text) | Ending::Silent(text) => LastError { at: now, by: By::Nobody, text },
         };
         if !is_met {
-            if is_last && !self.is_stopped {
+            if !self.is_under_way() && !self.is_stopped {
                 self.state.last_failure = Some((now, error.text));
             }
             return;

@@ -90,9 +90,7 @@ impl Session {
                     self.retry.at_once(now);
                 }
             }
-            Input::Lost { by: LostBy::Bfd } => {
-                self.end_all(&Refusal::from(Notification::new(notification::CEASE, cease::BFD_DOWN)), now);
-            }
+            Input::Lost { by: LostBy::Bfd } => self.end_by_bfd(now),
             Input::Lost { by: LostBy::Transport } => {
                 let why = "the way to it is another one";
                 self.end_all(&Refusal::cease(cease::OTHER_CONFIGURATION_CHANGE, why), now);
@@ -177,12 +175,16 @@ impl Session {
         self.outputs.push_back(Output::Send { connection: id, bytes });
     }
 
-    fn connect(&mut self, now: Instant) {
-        let is_under_way = self.connections.iter().any(|connection| {
+    /// Whether there is a connection that plans the next attempt when it ends. One of theirs over which nothing was heard yet
+    /// keeps nobody from another.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.connections.iter().any(|connection| {
             connection.id.origin == Origin::Ours || connection.phase() >= Phase::OpenConfirm
-        });
-        // Whatever is under way plans the next attempt when it ends.
-        if self.is_stopped || self.settings.is_passive || is_under_way {
+        })
+    }
+
+    fn connect(&mut self, now: Instant) {
+        if self.is_stopped || self.settings.is_passive || self.is_under_way() {
             return;
         }
         self.last_number = self.last_number.wrapping_add(1);
@@ -289,8 +291,7 @@ impl Session {
                 self.adapt(id, now);
             }
         }
-        let is_idle = self.connections.is_empty() && !self.is_stopped;
-        if is_idle && self.phase(now) != Phase::Idle {
+        if self.connections.is_empty() && !self.is_stopped {
             // What failed before need not fail now.
             self.retry.at_once(now);
         }
@@ -306,7 +307,6 @@ impl Session {
         }
         let ours = self.open(now);
         match connection.agreement() {
-            // With role, for a neighbour to which one means nothing may still be one to routes.
             Some(agreement) => match agree(new, &ours, &agreement.theirs) {
                 Ok(agreed) => !agreed.is_as_good_as(&agreement.agreed),
                 Err(_) => true,

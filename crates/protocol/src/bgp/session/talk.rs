@@ -174,18 +174,19 @@ impl Session {
     fn refresh_received(&mut self, id: ConnectionId, refresh: Option<RouteRefresh>) {
         let Some(connection) = self.connection_mut(id) else { return };
         let is_agreed = |family| connection.form().is_some_and(|form: &Form| form.families.contains(&family));
+        let is_enhanced = connection.agreement().is_some_and(|it| it.agreed.has_enhanced_refresh);
         match refresh {
             Some(RouteRefresh::Request(family)) if is_agreed(family) => {
                 if let Some(up) = connection.up_mut() {
                     up.rib.refresh(family);
                 }
             }
-            Some(RouteRefresh::Begin(family)) if is_agreed(family) => {
+            Some(RouteRefresh::Begin(family)) if is_agreed(family) && is_enhanced => {
                 if let Some(up) = connection.up_mut() {
                     up.received.begin(family);
                 }
             }
-            Some(RouteRefresh::End(family)) if is_agreed(family) => {}
+            Some(RouteRefresh::End(family)) if is_agreed(family) && is_enhanced => {}
             // RFC 2918, 4.
             _ => self.state.mistakes.ignored_refreshes += 1,
         }

@@ -253,6 +253,25 @@ fn whoever_connects_anew_is_asked_twice() {
 }
 
 #[test]
+fn others_that_connect_keep_nobody_from_connecting() {
+    let mut desk = Desk::new(settings());
+    desk.reach(Phase::Active, &their_open());
+    let pause = desk.pause().unwrap();
+    let mut theirs = desk.accept().0;
+    for _ in 0..20 {
+        desk.pass(pause / 40);
+        theirs = desk.accept().0;
+    }
+    let rest = desk.pause().unwrap();
+    assert!(rest <= pause / 2);
+    assert_eq!(desk.pass(rest), ["connect"], "though one of theirs is there, and silent");
+    desk.fail();
+    assert!(is_jittered(desk.pause().unwrap(), SECOND * 2), "{:?}", desk.pause());
+    desk.handle(Input::Closed { connection: theirs, why: "closed".to_owned() });
+    assert!(is_jittered(desk.pause().unwrap(), SECOND * 2), "{:?}", desk.pause());
+}
+
+#[test]
 fn whoever_restarts_gracefully_takes_over() {
     let mut desk = Desk::new(Settings { graceful_restart: Some(Restart { secs: 120 }), ..settings() });
     let open = their_open_with(restart(true));

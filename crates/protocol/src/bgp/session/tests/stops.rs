@@ -51,6 +51,9 @@ fn what_the_operator_says_reaches_the_other_side() {
     let mut desk = Desk::at(settings(), Phase::Established);
     assert_eq!(desk.handle(Input::Reset { text: "again".to_owned() }), ["6/4", "close"]);
     assert_eq!(desk.pass(Duration::ZERO), ["connect"]);
+    assert_eq!(graceful(true).handle(Input::Reset { text: "again".to_owned() }), ["6/4", "close"]);
+    assert_eq!(graceful(true).handle(Input::Lost { by: LostBy::Bfd }), ["hard 6/10", "close"]);
+    assert_eq!(graceful(false).handle(Input::Lost { by: LostBy::Bfd }), ["6/10", "close"]);
     let mut desk = Desk::at(settings(), Phase::Established);
     assert_eq!(desk.handle(Input::Lost { by: LostBy::Transport }), ["6/6", "close"]);
     assert_eq!(desk.pass(Duration::ZERO), ["connect"]);
@@ -151,6 +154,9 @@ fn one_too_many_is_too_many() {
     assert_eq!(desk.phase(), Phase::Idle);
     assert!(desk.pause().unwrap() >= Duration::from_secs(45));
     assert_eq!(desk.accept().1, ["6/5", "close"]);
+    let more = Settings { max_prefixes: Some(9), ..settings() };
+    desk.handle(Input::Settings(Box::new(more)));
+    assert_eq!(desk.pass(Duration::ZERO), ["connect"], "other settings are tried at once");
     // And less than there is already.
     let mut desk = Desk::at(Settings { max_prefixes: Some(9), ..settings() }, Phase::Established);
     desk.receive(&announce(4));
