@@ -267,7 +267,8 @@ impl Members {
         for name in &asked {
             self.ping(name, now);
         }
-        let time = self.inquiry_time();
+        // One that is alone is called rarely, so its gate may be open for that long after it fell asleep.
+        let time = if is_second { TIMES.reunion.max(self.inquiry_time()) } else { self.inquiry_time() };
         self.relearning =
             Some(Relearning { missing: asked, answers: 0, since: now, until: now + time, is_second });
     }
