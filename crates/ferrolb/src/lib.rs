@@ -4,6 +4,7 @@
 //! what a resource means is said in `api`, and what an API server would say of it in `apiserver::schema`.
 
 mod backoff;
+pub mod bgp;
 mod call;
 pub mod cli;
 mod component_metrics;
@@ -17,6 +18,7 @@ pub mod layer2;
 mod logging;
 pub mod members;
 mod netlink;
+mod own_thread;
 mod pace;
 mod pod;
 pub mod proxy;

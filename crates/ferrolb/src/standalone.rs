@@ -9,6 +9,7 @@ use kube::Client;
 use serde_json::{Value, json};
 use tokio::sync::{oneshot, watch};
 
+use crate::bgp;
 use crate::call;
 use crate::controller::{self, Controller, Progress};
 use crate::embedded::{self, Embedded};
@@ -35,6 +36,7 @@ pub struct Options {
 pub struct SpeakerOptions {
     pub speaker: speaker::Options,
     pub layer2: layer2::Options,
+    pub bgp: bgp::Options,
 }
 
 impl Options {
@@ -58,9 +60,10 @@ impl Standalone {
         install(&client, &options.namespace).await?;
         let controller = Controller::new(client, of_controller(options));
         let speaker = match options.speaker.clone() {
-            Some(SpeakerOptions { speaker, layer2 }) => {
+            Some(SpeakerOptions { speaker, layer2, bgp }) => {
                 let wire = Box::new(layer2::start(layer2)?);
-                Some(Speaker::new(server.client("speaker"), speaker, wire))
+                let routers = Box::new(bgp::start(bgp)?);
+                Some(Speaker::new(server.client("speaker"), speaker, wire, routers))
             }
             None => None,
         };
@@ -75,6 +78,11 @@ impl Standalone {
     /// What the speaker knows of others, if there is one.
     pub fn members(&self) -> Option<watch::Receiver<members::Seen>> {
         self.speaker.as_ref().map(Speaker::members)
+    }
+
+    /// What there is to know of BGP sessions, if there is a speaker.
+    pub fn sessions(&self) -> Option<bgp::Seen> {
+        self.speaker.as_ref().map(Speaker::sessions)
     }
 
     /// What is known of the controller.

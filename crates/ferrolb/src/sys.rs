@@ -59,16 +59,21 @@ pub(crate) fn packet_membership(
     };
     request.mr_address[..6].copy_from_slice(&station);
     let option = if join { libc::PACKET_ADD_MEMBERSHIP } else { libc::PACKET_DROP_MEMBERSHIP };
-    // SAFETY: the descriptor is open as long as `socket` is borrowed, and pointer and length are those of one value
-    // that lives until the call returns.
+    // SAFETY: it has no padding, and lives until its bytes were read.
+    let bytes = unsafe {
+        std::slice::from_raw_parts((&raw const request).cast::<u8>(), size_of::<libc::packet_mreq>())
+    };
+    set_option(socket, libc::SOL_PACKET, option, bytes)
+}
+
+/// An option of a socket for which nobody has a wrapper.
+pub(crate) fn set_option(socket: impl AsFd, level: c_int, option: c_int, value: &[u8]) -> io::Result<()> {
+    let length = libc::socklen_t::try_from(value.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+    // SAFETY: the descriptor is open as long as `socket` is borrowed, and the kernel reads `length` bytes at most, all of
+    // which are there until the call returns.
     let result = unsafe {
-        libc::setsockopt(
-            socket.as_fd().as_raw_fd(),
-            libc::SOL_PACKET,
-            option,
-            (&raw const request).cast(),
-            size_of::<libc::packet_mreq>() as libc::socklen_t,
-        )
+        let descriptor = socket.as_fd().as_raw_fd();
+        libc::setsockopt(descriptor, level, option, value.as_ptr().cast(), length)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -17,13 +17,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio::sync::{Notify, OwnedSemaphorePermit, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::{Bounds, Transport};
+use super::{Bounds, Stream, Transport};
 use crate::auth::ClientCertificate;
 use crate::server::{LIMITS, Reached};
 
@@ -38,7 +37,11 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) async fn run(self, stream: TcpStream) {
+    pub(super) async fn run(self, stream: Stream) {
+        let stream = match stream {
+            Stream::Tcp(stream) => stream,
+            Stream::Unix(stream) => return self.converse(stream, None).await,
+        };
         // A request is small, and an answer should not wait for more of it.
         let _ = stream.set_nodelay(true);
         let (config, tls) = match &self.transport {

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use axum::Router;
 use rustls::ServerConfig;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
 
@@ -34,6 +34,14 @@ pub enum Transport {
     Tls(Arc<ServerConfig>),
     /// Clients may identify themselves by certificates.
     Identified(Tls),
+}
+
+/// Where clients connect to.
+#[derive(Debug)]
+pub enum Listener {
+    Tcp(TcpListener),
+    /// Never encrypted.
+    Unix(UnixListener),
 }
 
 /// What connections may cost.
@@ -74,12 +82,13 @@ pub async fn serve(listener: TcpListener, tls: &Tls, router: Router, stop: impl 
 
 /// Serves until told to stop. Then watches end, and the requests that are there come to their end.
 pub async fn serve_on(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     transport: Transport,
     bounds: Bounds,
     router: Router,
     stop: impl Future<Output = ()>,
 ) {
+    let listener = listener.into();
     let places = Arc::new(Semaphore::new(bounds.connections));
     let (stopping, stopped) = watch::channel(false);
     let mut stop = std::pin::pin!(stop);
@@ -101,21 +110,44 @@ pub async fn serve_on(
 }
 
 /// A client and a place for it; nothing if the client is gone already.
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, OwnedSemaphorePermit)> {
+async fn accept(listener: &Listener, places: &Arc<Semaphore>) -> Option<(Stream, OwnedSemaphorePermit)> {
     if places.available_permits() == 0 {
         Reached::Connections.count();
     }
     let place = Arc::clone(places).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, place)),
+        Ok(stream) => Some((stream, place)),
         Err(error) => {
             tracing::warn!("a connection was not accepted: {error}");
             // Too many open files, for one, do not become fewer by trying at once.
             tokio::time::sleep(Duration::from_millis(100)).await;
             None
         }
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Stream> {
+        Ok(match self {
+            Listener::Tcp(listener) => Stream::Tcp(listener.accept().await?.0),
+            Listener::Unix(listener) => Stream::Unix(listener.accept().await?.0),
+        })
+    }
+}
+
+impl From<TcpListener> for Listener {
+    fn from(listener: TcpListener) -> Listener {
+        Listener::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for Listener {
+    fn from(listener: UnixListener) -> Listener {
+        Listener::Unix(listener)
     }
 }

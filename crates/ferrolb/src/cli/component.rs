@@ -13,7 +13,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::kubeconfig;
 use crate::logging;
-use crate::serving::{self, Identity, TlsOptions};
+use crate::serving::{self, Identity, TlsOptions, admin};
 
 const SERVICE_ACCOUNT_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
@@ -87,6 +87,23 @@ impl Servers {
             Ok(())
         });
         Ok(())
+    }
+
+    /// For whoever runs this. Without it everything else works, so it is no failure if it cannot be.
+    pub(super) fn serve_admin(&mut self, path: &Path, router: Router) {
+        match admin::open(path) {
+            Ok((listener, place)) => {
+                let stop = self.stop();
+                self.spawn(async move {
+                    serving::serve_local(listener, router, stop).await;
+                    drop(place);
+                    Ok(())
+                });
+            }
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "nobody can ask for BGP sessions there");
+            }
+        }
     }
 
     /// On all addresses. An empty directory: with a certificate that is made now.

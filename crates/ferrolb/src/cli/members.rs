@@ -1,21 +1,15 @@
 //! `ferrolb members`: what the speaker of this machine knows of the others.
 
 use std::fmt::Write;
-use std::io::{Read, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use anyhow::Context;
 use clap::Args;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Format, output, print, yaml};
-
-/// A speaker answers at once, or it hangs.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Of an answer about as many members as there may be.
-const ANSWER_BYTES: u64 = 16 << 20;
+use super::output::age;
+use super::{Format, ask, output, print, yaml};
 
 #[derive(Debug, Args)]
 pub(super) struct MembersArgs {
@@ -76,29 +70,14 @@ struct Foreign {
 }
 
 pub(super) fn run(args: &MembersArgs) -> anyhow::Result<u8> {
-    let value: Value = serde_json::from_str(&ask(args.address)?).context("what the speaker answered")?;
+    let value: Value =
+        serde_json::from_str(&ask::openly(args.address, "/members")?).context("what the speaker answered")?;
     match args.output {
         Format::Table => print(&table(value)?)?,
         Format::Json => print(&format!("{value:#}\n"))?,
         Format::Yaml => print(&yaml::stream(std::slice::from_ref(&value))?)?,
     }
     Ok(0)
-}
-
-fn ask(address: SocketAddr) -> anyhow::Result<String> {
-    let reach = || format!("no speaker serves its probes at {address}");
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).with_context(reach)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET /members HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.take(ANSWER_BYTES).read_to_string(&mut answer).with_context(reach)?;
-    let (head, body) = answer.split_once("\r\n\r\n").with_context(reach)?;
-    anyhow::ensure!(
-        head.starts_with("HTTP/1.1 200"),
-        "whoever serves {address} is no speaker: {}",
-        head.lines().next().unwrap_or_default()
-    );
-    Ok(body.to_owned())
 }
 
 fn table(mut seen: Value) -> anyhow::Result<String> {
@@ -173,16 +152,6 @@ fn session(watching: &Watching) -> String {
     let state = if watching.is_up { "" } else { "not yet, " };
     let Watching { interval_ms, multiplier, .. } = watching;
     format!("{state}{interval_ms} ms x {multiplier}, {:.1} % lost", watching.loss * 100.0)
-}
-
-fn age(seconds: f64) -> String {
-    let whole = seconds as u64;
-    match whole {
-        0..120 => format!("{whole}s"),
-        120..7200 => format!("{}m", whole / 60),
-        7200..172_800 => format!("{}h", whole / 3600),
-        _ => format!("{}d", whole / 86_400),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 mod admit;
 mod apiserver;
+mod ask;
+mod bgp;
 mod component;
 mod controller;
 mod convert;
@@ -164,6 +166,15 @@ enum Command {
         ferrolb lab exec 1 ferrolb members\n\n\
         Exit codes: 0 shown, 2 no speaker answers.")]
     Members(members::MembersArgs),
+    /// Show the BGP sessions of the speaker of this machine, and what its peers were told
+    #[command(after_help = "Examples:\n  \
+        ferrolb bgp peers\n  \
+        ferrolb bgp peers tor-1           one of them, with its capabilities, timers and counters\n  \
+        ferrolb bgp routes -o json\n  \
+        ferrolb bgp reset tor-1\n  \
+        kubectl exec -n metallb-system speaker-x2v9q -- /ferrolb bgp peers\n\n\
+        Exit codes: 0 shown, 1 there is no such peer, 2 no speaker answers.")]
+    Bgp(bgp::BgpArgs),
     /// Have other nodes take over all that a node announces, without a gap, and wait until they have
     #[command(after_help = "Examples:\n  \
         ferrolb drain node-1          before it is rebooted\n  \
@@ -234,6 +245,7 @@ pub fn run() -> ExitCode {
         Command::Apiserver(args) => apiserver::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Members(args) => members::run(&args),
+        Command::Bgp(args) => bgp::run(&args),
         Command::Drain(args) => drain::run(&args),
         Command::Version => print(&format!("ferrolb {}\n", env!("CARGO_PKG_VERSION"))).map(|()| 0),
         Command::Completion { shell } => completion(shell),

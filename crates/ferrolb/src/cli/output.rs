@@ -77,6 +77,17 @@ impl fmt::Display for Finding {
     }
 }
 
+/// How long something has been so, in the largest unit that tells it well.
+pub(super) fn age(seconds: f64) -> String {
+    let whole = seconds as u64;
+    match whole {
+        0..120 => format!("{whole}s"),
+        120..7200 => format!("{}m", whole / 60),
+        7200..172_800 => format!("{}h", whole / 3600),
+        _ => format!("{}d", whole / 86_400),
+    }
+}
+
 /// Colours for a terminal, nothing for anything else.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Paint {

@@ -6,8 +6,9 @@ mod live;
 mod moves;
 mod proposal;
 mod table;
+mod telling;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -61,11 +62,26 @@ pub(super) struct PlanArgs {
     /// Announce from nodes with the label node.kubernetes.io/exclude-from-external-load-balancers too
     #[arg(long)]
     ignore_exclude_lb: bool,
+    /// Show only what these nodes do
+    #[arg(long, value_name = "NODE,...", value_delimiter = ',', conflicts_with = "live")]
+    node: Vec<String>,
+    /// Show only what these peers are told by BGP
+    #[arg(long, value_name = "PEER,...", value_delimiter = ',', conflicts_with = "live")]
+    peer: Vec<String>,
 }
 
 /// A plan without one of these is not the plan of the cluster.
-const DECIDING_KINDS: [&str; 7] =
-    ["Community", "EndpointSlice", "IPAddressPool", "L2Advertisement", "Namespace", "Node", "Service"];
+const DECIDING_KINDS: [&str; 9] = [
+    "BGPAdvertisement",
+    "BGPPeer",
+    "Community",
+    "EndpointSlice",
+    "IPAddressPool",
+    "L2Advertisement",
+    "Namespace",
+    "Node",
+    "Service",
+];
 
 #[derive(Debug, Serialize)]
 struct PlanReport<'a> {
@@ -161,10 +177,14 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     note_cluster_ips(&services);
     let serving = manifests.serving();
     announcing::note_what_is_missing(&objects, &decided, &serving);
-    let announcing = Announcing::of(args, &objects, &decided, &serving);
+    let mut announcing = Announcing::of(args, &objects, &decided, &serving);
     for (assignment, owner) in assignments.iter_mut().zip(&announcing.owners) {
         assignment.owner.clone_from(owner);
     }
+    announcing.keep(
+        &named("node", &args.node, objects.nodes.iter().map(|it| &it.name)),
+        &named("peer", &args.peer, objects.peers.iter().filter_map(|it| it.metadata.name.as_ref())),
+    );
     let report = PlanReport { assignments, kept: kept_for_others(&kept, &services), announcing };
     match args.output {
         Format::Json => print(&json(&report)?)?,
@@ -175,6 +195,16 @@ pub(super) fn run(args: &PlanArgs) -> anyhow::Result<u8> {
     let is_whole =
         !left_out.into_iter().any(|finding| DECIDING_KINDS.contains(&finding.subject.kind.as_str()));
     Ok(if is_whole && of_controller.problems.is_empty() { 0 } else { exit::INVALID })
+}
+
+/// The names that a flag has, and a warning for those of which there is nothing.
+fn named<'a>(flag: &str, wanted: &[String], known: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+    let known: BTreeSet<&String> = known.collect();
+    let wanted: BTreeSet<String> = wanted.iter().filter(|name| !name.is_empty()).cloned().collect();
+    for name in wanted.iter().filter(|name| !known.contains(name)) {
+        eprintln!("warning: --{flag} {name}: there is none of this name in the input");
+    }
+    wanted
 }
 
 /// What the ConfigMap of reservations keeps by now.

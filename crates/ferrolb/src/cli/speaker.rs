@@ -1,7 +1,8 @@
 //! `ferrolb speaker`: the flags, variables and files that manifests pass, and what becomes of each.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,17 +13,27 @@ use super::component::{self, Servers};
 use super::speaker_files::{self as files, EXCLUDED};
 use super::speaker_members::{self, MemberArgs};
 use super::{ending, exit, go_flags};
+use crate::bgp;
 use crate::layer2;
 use crate::logging;
 use crate::members;
 use crate::proxy;
 use crate::serving::probes::{self, Check};
-use crate::serving::{TlsOptions, metrics};
+use crate::serving::{TlsOptions, admin, metrics};
 use crate::speaker::{Members, OnHost, Options, Speaker, StatusLayout};
 use crate::sys;
 
 /// There is one on every node: what only the start or a rush needs is not kept for longer.
 const FORGET_EVERY: Duration = Duration::from_secs(5);
+
+const BGP_PORT: u16 = 179;
+
+/// Threads of a speaker, which do not run yet.
+#[derive(Debug, Clone)]
+pub(super) struct Engines {
+    pub(super) layer2: layer2::Options,
+    pub(super) bgp: bgp::Options,
+}
 
 #[derive(Debug, Args)]
 pub(super) struct SpeakerArgs {
@@ -109,6 +120,12 @@ pub(super) struct OwnArgs {
     /// Where it is told who announces a Service: metallb, in FerroLB's namespace; service, beside the Service
     #[arg(long, value_enum, default_value = "metallb")]
     status_layout: Layout,
+    /// Let BGP peers connect here too: addresses, with a port if it is not 179; otherwise this side connects, always
+    #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
+    bgp_listen: Vec<String>,
+    /// Where `ferrolb bgp` asks; nothing is served there if it is empty
+    #[arg(long, value_name = "FILE", default_value = admin::PATH)]
+    admin_socket: PathBuf,
     /// Make a Node of the own name if there is none, on hosts that no kubelet registers
     #[arg(long)]
     register_node: bool,
@@ -184,7 +201,17 @@ impl OwnArgs {
         Ok(OnHost { binds_addresses: self.is_about_host(), proxy: self.proxy.then_some(proxy) })
     }
 
-    pub(super) fn of_wire(&self) -> anyhow::Result<layer2::Options> {
+    /// What runs beside the decisions.
+    pub(super) fn engines(&self, node: &str) -> anyhow::Result<Engines> {
+        let listen = self.bgp_listen.iter().map(|text| bgp_address(text)).collect::<Result<_, _>>()?;
+        Ok(Engines { layer2: self.of_wire()?, bgp: bgp::Options { node: node.to_owned(), listen } })
+    }
+
+    pub(super) fn admin_socket(&self) -> Option<&Path> {
+        Some(self.admin_socket.as_path()).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    fn of_wire(&self) -> anyhow::Result<layer2::Options> {
         let refresh = duration("--garp-refresh", &self.garp_refresh)?;
         Ok(layer2::Options {
             excluded: files::excluded(&self.exclude_interfaces_file)?,
@@ -192,6 +219,12 @@ impl OwnArgs {
             probe_before_claim: self.probe_before_claim,
         })
     }
+}
+
+/// Of which the port may be left out.
+fn bgp_address(text: &str) -> anyhow::Result<SocketAddr> {
+    let bare = text.parse().map(|address: IpAddr| SocketAddr::new(address, BGP_PORT));
+    bare.or_else(|_| text.parse()).with_context(|| format!("--bgp-listen {text:?} is no address"))
 }
 
 pub(super) fn duration(flag: &str, text: &str) -> anyhow::Result<Duration> {
@@ -220,12 +253,12 @@ pub(super) fn run(args: &SpeakerArgs) -> anyhow::Result<u8> {
 fn begin(args: &SpeakerArgs, tls: TlsOptions) -> anyhow::Result<()> {
     check(args)?;
     let options = options(args)?;
-    let wire = args.own.of_wire()?;
+    let engines = args.own.engines(&args.node_name)?;
     tell_what_is_different(args);
     speaker_members::tell(&options.members);
     // What must not wait has threads of its own; everything else is little, and one thread needs less memory than two.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(serve(args, tls, options, wire))
+    runtime.block_on(serve(args, tls, options, engines))
 }
 
 /// What upstream does not begin with.
@@ -299,11 +332,13 @@ async fn serve(
     args: &SpeakerArgs,
     tls: TlsOptions,
     options: Options,
-    wire: layer2::Options,
+    engines: Engines,
 ) -> anyhow::Result<()> {
     let stop = ending::told()?;
     let client = component::client(args.kubeconfig.as_deref(), "speaker").await?;
-    let speaker = Speaker::new(client.clone(), options, Box::new(layer2::start(wire)?));
+    let wire = Box::new(layer2::start(engines.layer2)?);
+    let routers = Box::new(bgp::start(engines.bgp)?);
+    let speaker = Speaker::new(client.clone(), options, wire, routers);
     tokio::spawn(async {
         loop {
             tokio::time::sleep(FORGET_EVERY).await;
@@ -323,6 +358,9 @@ async fn serve(
                 probes::router(vec![Check::met()]).merge(members::router(speaker.members())),
             )
             .await?;
+    }
+    if let Some(path) = args.own.admin_socket() {
+        servers.serve_admin(path, bgp::router(speaker.sessions()));
     }
     if args.port > 0 {
         let router = metrics::router(speaker.metrics().registry().clone(), client);

@@ -7,7 +7,8 @@ use super::apiserver::ServeArgs;
 use super::component::Servers;
 use super::ending;
 use super::plan::DEFAULT_NAMESPACE;
-use super::speaker::OwnArgs;
+use super::speaker::{Engines, OwnArgs};
+use crate::bgp;
 use crate::logging;
 use crate::members;
 use crate::serving::probes::{self, Check};
@@ -56,7 +57,8 @@ impl StandaloneArgs {
             registers_node: true,
             ..self.own.options(&self.namespace, &node)?
         };
-        Ok(Some(SpeakerOptions { speaker, layer2: self.own.of_wire()? }))
+        let Engines { layer2, bgp } = self.own.engines(&node)?;
+        Ok(Some(SpeakerOptions { speaker, layer2, bgp }))
     }
 }
 
@@ -84,6 +86,9 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<u8> {
             let address = ([127, 0, 0, 1], args.health_probe_port).into();
             let router = probes::router(vec![Check::met()]).merge(members::router(members));
             servers.serve_probes(address, "--health-probe-port", router).await?;
+        }
+        if let (Some(sessions), Some(path)) = (standalone.sessions(), args.own.admin_socket()) {
+            servers.serve_admin(path, bgp::router(sessions));
         }
         servers.beside(standalone.run(stop)).await
     })?;

@@ -59,6 +59,8 @@ use speakers::Speaker;
 use traffic::{Questions, Traffic};
 use wires::Wires;
 
+use crate::serving::admin;
+
 /// Why something cannot be done in a lab, or why there is none.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -274,7 +276,13 @@ impl Parts {
 pub fn command_in(namespace: &str, kubeconfig: &Path, program: &str) -> Result<Command, Error> {
     let mut command = Command::new(programs::IP.path()?);
     command.args(["netns", "exec", namespace, program]).env("KUBECONFIG", kubeconfig);
+    command.env(admin::VARIABLE, admin_socket(kubeconfig, namespace));
     Ok(command)
+}
+
+/// Where the speaker in a namespace is asked: files are the same in all of them.
+fn admin_socket(kubeconfig: &Path, namespace: &str) -> PathBuf {
+    kubeconfig.with_file_name(format!("{namespace}.sock"))
 }
 
 /// Does something in a namespace, on a thread of its own.

@@ -12,7 +12,7 @@ use super::control_plane::NAMESPACE;
 use super::options::Forwarder;
 use super::process::{Process, ProcessState};
 use super::topology::Member;
-use super::{Error, Lab, pods};
+use super::{Error, Lab, admin_socket, pods};
 use crate::members::SECRET_FILE;
 
 pub const METRICS_PORT: u16 = 9120;
@@ -182,7 +182,9 @@ impl Lab {
     }
 
     fn speaker_arguments(&self, node: &Member) -> Vec<String> {
-        let kubeconfig = self.kubeconfig_inside().display().to_string();
+        let kubeconfig = self.kubeconfig_inside();
+        let admin = admin_socket(kubeconfig, &node.namespace).display().to_string();
+        let kubeconfig = kubeconfig.display().to_string();
         let pod = pods::name_on(&node.name);
         let address = node.addresses().first().map(ToString::to_string).unwrap_or_default();
         let excluded = self.folder_path().join(EXCLUDED).display().to_string();
@@ -212,6 +214,8 @@ impl Lab {
             &secret,
             "--exclude-interfaces-file",
             &excluded,
+            "--admin-socket",
+            &admin,
         ];
         let proxy = (self.options.forwarder == Forwarder::Proxy).then_some("--proxy");
         own.into_iter()

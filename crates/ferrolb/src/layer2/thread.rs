@@ -5,16 +5,13 @@ mod interfaces;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use protocol::Machine;
 use protocol::l2::{self, AddressCounters, DropReason, Event, Input, Output, Responder};
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
-use rustix::io::Errno;
+use rustix::event::epoll;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
@@ -22,10 +19,9 @@ use super::links::Known;
 use super::ports::Ports;
 use super::{Change, Claim, Counters, Gate, Links, News, Options};
 use crate::netlink::{Changes, Route};
+use crate::own_thread::{self, Next, Told};
 use fellows::Fellows;
 
-/// Calls that wait for the thread. It takes all of them each time it wakes up.
-const COMMANDS: usize = 1024;
 /// Events of the poll that are looked at in one go.
 const EVENTS: usize = 64;
 /// Above what everything else on the node has, where that is permitted.
@@ -47,37 +43,7 @@ pub(super) enum Command {
     Settle(std::sync::mpsc::Sender<()>),
 }
 
-#[derive(Debug)]
-pub(super) struct Running {
-    commands: Option<SyncSender<Command>>,
-    wake: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Running {
-    pub(super) fn tell(&self, command: Command) {
-        if let Some(commands) = &self.commands {
-            // The other side is gone only if the thread has ended, which is said where that happens.
-            let _ = commands.send(command);
-            wake(&self.wake);
-        }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.commands = None;
-        wake(&self.wake);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of layer 2 had panicked");
-        }
-    }
-}
-
-fn wake(wake: &OwnedFd) {
-    // Full means that the thread has not yet noticed earlier ones, and will.
-    let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
-}
+pub(super) type Running = own_thread::Running<Command>;
 
 /// The sockets that every node needs are opened here, so that it fails where somebody sees it.
 pub(super) fn start(
@@ -86,25 +52,21 @@ pub(super) fn start(
     links: watch::Sender<Arc<Links>>,
     gate: Arc<Gate>,
 ) -> io::Result<Running> {
-    let wake = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-    let (commands, incoming) = sync_channel(COMMANDS);
-    let thread = Thread::new(options, counters, (links, gate), incoming, Arc::clone(&wake))?;
-    let thread = std::thread::Builder::new().name("layer2".to_owned()).spawn(move || thread.run())?;
-    Ok(Running { commands: Some(commands), wake, thread: Some(thread) })
+    let make = |told| Thread::new(options, counters, (links, gate), told);
+    own_thread::start("layer2", make, Thread::run)
 }
 
 struct Thread {
     options: Options,
     totals: Arc<l2::Counters>,
-    incoming: Receiver<Command>,
-    woken: Arc<OwnedFd>,
+    told: Told<Command>,
     route: Route,
     changes: Changes,
     ports: Ports,
     responder: Responder,
     known: Known,
     /// Interfaces as the responder knows them.
-    told: BTreeMap<u32, l2::Interface>,
+    shown: BTreeMap<u32, l2::Interface>,
     links: watch::Sender<Arc<Links>>,
     gate: Arc<Gate>,
     published: Arc<Links>,
@@ -120,13 +82,12 @@ impl Thread {
         options: Options,
         counters: &Counters,
         (links, gate): (watch::Sender<Arc<Links>>, Arc<Gate>),
-        incoming: Receiver<Command>,
-        woken: Arc<OwnedFd>,
+        told: Told<Command>,
     ) -> io::Result<Thread> {
         let now = Instant::now();
         let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let changes = Changes::open()?;
-        for (descriptor, key) in [(woken.as_fd(), KEY_COMMANDS), (changes.as_fd(), KEY_CHANGES)] {
+        for (descriptor, key) in [(told.descriptor(), KEY_COMMANDS), (changes.as_fd(), KEY_CHANGES)] {
             epoll::add(&poll, descriptor, epoll::EventData::new_u64(key), epoll::EventFlags::IN)?;
         }
         let mut seed = [0; 8];
@@ -136,13 +97,12 @@ impl Thread {
             responder: Responder::new(machine, counters.totals(), now),
             options,
             totals: counters.totals(),
-            incoming,
-            woken,
+            told,
             route: Route::open()?,
             changes,
             ports: Ports::new(poll),
             known: Known::default(),
-            told: BTreeMap::new(),
+            shown: BTreeMap::new(),
             links,
             gate,
             published: Arc::default(),
@@ -173,7 +133,7 @@ impl Thread {
                     KEY_COMMANDS => {
                         // What was prepared before is not to pass a gate that is opened by what comes now.
                         self.flush();
-                        if self.take_commands(now).is_err() {
+                        if !self.take_commands(now) {
                             return;
                         }
                     }
@@ -194,31 +154,26 @@ impl Thread {
         let until = self.responder.deadline().map_or(self.list_at, |deadline| deadline.min(self.list_at));
         let time = until.saturating_duration_since(Instant::now());
         // Whole milliseconds, so that what is due soon is done in one go.
-        let millis = time.as_micros().div_ceil(1000) as i64;
-        let timeout = Timespec { tv_sec: millis / 1000, tv_nsec: millis % 1000 * 1_000_000 };
-        match epoll::wait(self.ports.poll(), rustix::buffer::spare_capacity(events), Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
+        let millis = time.as_micros().div_ceil(1000) as u64;
+        own_thread::wait(self.ports.poll(), Duration::from_millis(millis), events)
     }
 
-    /// Fails when nobody is left who could tell anything.
-    fn take_commands(&mut self, now: Instant) -> Result<(), TryRecvError> {
-        // Before the channel is looked at, so that nothing is missed.
-        let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+    /// Says whether anybody is left who could tell anything.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        self.told.begin();
         loop {
-            match self.incoming.try_recv() {
-                Ok(Command::Apply(changes)) => {
+            match self.told.next() {
+                Next::Command(Command::Apply(changes)) => {
                     changes.into_iter().for_each(|(change, counters)| self.apply(change, counters, now));
                 }
-                Ok(Command::News(sender)) => self.news = Some(sender),
+                Next::Command(Command::News(sender)) => self.news = Some(sender),
                 #[cfg(test)]
-                Ok(Command::Settle(done)) => {
+                Next::Command(Command::Settle(done)) => {
                     self.flush();
                     let _ = done.send(());
                 }
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(gone) => return Err(gone),
+                Next::Nothing => return true,
+                Next::End => return false,
             }
         }
     }
@@ -304,7 +259,7 @@ impl Thread {
     }
 
     fn news(&mut self, event: &Event) -> News {
-        let name = |index| self.told.get(&index).map_or_else(|| index.to_string(), |it| it.name.clone());
+        let name = |index| self.shown.get(&index).map_or_else(|| index.to_string(), |it| it.name.clone());
         match *event {
             Event::Conflict { address, interface, station, fellow } => {
                 let interface = name(interface);

@@ -4,16 +4,13 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use protocol::Machine;
 use protocol::member::{Event, Input, Key, Members, Name, Output, Verdict};
-use rustix::event::{EventfdFlags, Timespec, epoll, eventfd};
-use rustix::io::Errno;
+use rustix::event::epoll;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 
@@ -25,11 +22,10 @@ use super::port::Port;
 use super::view::View;
 use super::waits::Waits;
 use super::{Gone, LIMITS, News};
+use crate::own_thread::{self, Next, Told};
 use crate::speaker::Wire;
 use crate::sys;
 
-/// Calls that wait for the thread. It takes all of them each time it wakes up.
-const COMMANDS: usize = 1024;
 const EVENTS: usize = 8;
 /// Above what everything else on the node has, where nothing better is permitted.
 const NICENESS: i32 = -10;
@@ -51,51 +47,10 @@ pub(super) enum Command {
     Lease(Instant),
     /// A node that is down cannot answer any more.
     Fenced(Name),
-    /// Nobody is left who wants to know anything.
-    End,
 }
 
-#[derive(Debug)]
-pub(super) struct Running {
-    commands: SyncSender<Command>,
-    wake: Arc<OwnedFd>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// What others tell the thread with.
-#[derive(Debug, Clone)]
-pub(super) struct Teller {
-    commands: SyncSender<Command>,
-    wake: Arc<OwnedFd>,
-}
-
-impl Teller {
-    pub(super) fn tell(&self, command: Command) {
-        // The other side is gone only if the thread has ended, which is said where that happens.
-        let _ = self.commands.send(command);
-        wake(&self.wake);
-    }
-}
-
-impl Running {
-    pub(super) fn teller(&self) -> Teller {
-        Teller { commands: self.commands.clone(), wake: Arc::clone(&self.wake) }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.teller().tell(Command::End);
-        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
-            tracing::error!("the thread of members had panicked");
-        }
-    }
-}
-
-fn wake(wake: &OwnedFd) {
-    // Full means that the thread has not yet noticed earlier ones, and will.
-    let _ = rustix::io::write(wake, &1_u64.to_ne_bytes());
-}
+pub(super) type Running = own_thread::Running<Command>;
+pub(super) type Teller = own_thread::Teller<Command>;
 
 /// What the thread is made of.
 pub(super) struct Parts {
@@ -113,43 +68,13 @@ pub(super) struct Parts {
 
 /// The socket is opened here, so that it fails where somebody sees it.
 pub(super) fn start(parts: Parts) -> io::Result<Running> {
-    let woken = Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?);
-    let (commands, incoming) = sync_channel(COMMANDS);
-    let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-    let key = epoll::EventData::new_u64(KEY_COMMANDS);
-    epoll::add(&poll, woken.as_fd(), key, epoll::EventFlags::IN)?;
-    let port = Port::open(parts.address, &poll, KEY_PORT)?;
-    let now = Instant::now();
-    let thread = Thread {
-        poll,
-        port,
-        incoming,
-        woken: Arc::clone(&woken),
-        door: Door::new(parts.wire.gate()),
-        herald: Herald::new(parts.wire),
-        key: parts.key,
-        detection: parts.detection,
-        members: parts.members,
-        outbox: Outbox { news: parts.news, waiting: VecDeque::new() },
-        view: parts.view,
-        show_at: now,
-        foreign: VecDeque::new(),
-        figures: parts.figures,
-        clocks: Clocks::default(),
-        has_ended: false,
-        has_notes: false,
-        waits: parts.fence.map(Waits::new),
-        may_have_changed: false,
-    };
-    let thread = std::thread::Builder::new().name("members".to_owned()).spawn(move || thread.run())?;
-    Ok(Running { commands, wake: woken, thread: Some(thread) })
+    own_thread::start("members", |told| Thread::new(parts, told), Thread::run)
 }
 
 struct Thread {
     poll: OwnedFd,
     port: Port,
-    incoming: Receiver<Command>,
-    woken: Arc<OwnedFd>,
+    told: Told<Command>,
     members: Members,
     door: Door,
     herald: Herald,
@@ -171,6 +96,33 @@ struct Thread {
 }
 
 impl Thread {
+    fn new(parts: Parts, told: Told<Command>) -> io::Result<Thread> {
+        let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let key = epoll::EventData::new_u64(KEY_COMMANDS);
+        epoll::add(&poll, told.descriptor(), key, epoll::EventFlags::IN)?;
+        let port = Port::open(parts.address, &poll, KEY_PORT)?;
+        Ok(Thread {
+            poll,
+            port,
+            told,
+            door: Door::new(parts.wire.gate()),
+            herald: Herald::new(parts.wire),
+            key: parts.key,
+            detection: parts.detection,
+            members: parts.members,
+            outbox: Outbox { news: parts.news, waiting: VecDeque::new() },
+            view: parts.view,
+            show_at: Instant::now(),
+            foreign: VecDeque::new(),
+            figures: parts.figures,
+            clocks: Clocks::default(),
+            has_ended: false,
+            has_notes: false,
+            waits: parts.fence.map(Waits::new),
+            may_have_changed: false,
+        })
+    }
+
     fn run(mut self) {
         run_soon();
         let mut events = Vec::with_capacity(EVENTS);
@@ -182,7 +134,8 @@ impl Thread {
                 return;
             }
             let until = self.deadline(now);
-            if let Err(error) = self.wait(until, &mut events) {
+            let time = until.saturating_duration_since(Instant::now());
+            if let Err(error) = own_thread::wait(&self.poll, time, &mut events) {
                 tracing::error!(%error, "nobody watches over members any more: it cannot be waited");
                 return;
             }
@@ -198,7 +151,7 @@ impl Thread {
             // All that waits is heard before anybody is taken for silent.
             let members = &mut self.members;
             self.port.receive(|from, bytes| members.receive(from, bytes, now));
-            if self.take_commands(now).is_err() {
+            if !self.take_commands(now) {
                 return;
             }
             self.port.open_again(&self.poll, now);
@@ -215,39 +168,25 @@ impl Thread {
         others.into_iter().flatten().fold(self.show_at, Instant::min)
     }
 
-    fn wait(&self, until: Instant, events: &mut Vec<epoll::Event>) -> io::Result<()> {
-        let time = until.saturating_duration_since(Instant::now());
-        let timeout = Timespec {
-            tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
-            tv_nsec: time.subsec_nanos().into(),
-        };
-        match epoll::wait(&self.poll, rustix::buffer::spare_capacity(events), Some(&timeout)) {
-            Ok(_) | Err(Errno::INTR) => Ok(()),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// Fails when nobody is left who could tell anything.
-    fn take_commands(&mut self, now: Instant) -> Result<(), TryRecvError> {
-        // Before the channel is looked at, so that nothing is missed.
-        let _ = rustix::io::read(&self.woken, &mut [0; 8]);
+    /// Says whether anybody is left who could tell anything.
+    fn take_commands(&mut self, now: Instant) -> bool {
+        self.told.begin();
         loop {
-            match self.incoming.try_recv() {
-                Ok(Command::End) => return Err(TryRecvError::Disconnected),
-                Ok(Command::Plan(plan)) => self.herald.prepare(plan),
-                Ok(Command::Lease(until)) => {
+            match self.told.next() {
+                Next::Command(Command::Plan(plan)) => self.herald.prepare(plan),
+                Next::Command(Command::Lease(until)) => {
                     if let Some(waits) = &mut self.waits {
                         waits.lease_until = Some(until);
                     }
                 }
-                Ok(Command::Fenced(name)) => {
+                Next::Command(Command::Fenced(name)) => {
                     let waited = self.waits.as_mut().and_then(|waits| waits.end(&name));
                     if let Some(verdict) = waited {
                         self.take_over(name, Some(verdict), now);
                         self.may_have_changed = true;
                     }
                 }
-                Ok(Command::Tell(input)) => {
+                Next::Command(Command::Tell(input)) => {
                     if let Input::Key(key) = &input {
                         self.key = key.clone();
                     }
@@ -257,8 +196,8 @@ impl Thread {
                         (input, _) => self.members.handle(input, now),
                     }
                 }
-                Err(TryRecvError::Empty) => return Ok(()),
-                Err(gone) => return Err(gone),
+                Next::Nothing => return true,
+                Next::End => return false,
             }
         }
     }

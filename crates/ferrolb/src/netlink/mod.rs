@@ -114,7 +114,16 @@ pub(crate) enum Seen {
 impl Changes {
     /// Of links and of IPv6 addresses.
     pub(crate) fn open() -> io::Result<Changes> {
-        let groups = (libc::RTMGRP_LINK | libc::RTMGRP_IPV6_IFADDR).cast_unsigned();
+        Changes::of(libc::RTMGRP_LINK | libc::RTMGRP_IPV6_IFADDR)
+    }
+
+    /// Of links and of all addresses.
+    pub(crate) fn of_all_addresses() -> io::Result<Changes> {
+        Changes::of(libc::RTMGRP_LINK | libc::RTMGRP_IPV4_IFADDR | libc::RTMGRP_IPV6_IFADDR)
+    }
+
+    fn of(groups: libc::c_int) -> io::Result<Changes> {
+        let groups = groups.cast_unsigned();
         let socket = open(SocketFlags::CLOEXEC | SocketFlags::NONBLOCK, groups)?;
         // The kernel takes what it permits, and less is only an earlier overrun.
         let _ = set_socket_recv_buffer_size(&socket, EVENTS);

@@ -2,6 +2,7 @@
 //!
 //! Connections are those of `apiserver::serve`; nothing here accepts one by itself.
 
+pub mod admin;
 pub mod identity;
 pub mod metrics;
 pub mod probes;
@@ -19,7 +20,7 @@ use apiserver::serve::{Bounds, Transport, serve_on};
 use axum::Router;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UnixListener};
 
 pub use identity::{Identity, IdentityError};
 pub use tls::{TlsError, TlsOptions};
@@ -44,6 +45,11 @@ pub fn everywhere() -> IpAddr {
 
 /// Serves without encryption until told to stop.
 pub async fn serve_plain(listener: TcpListener, router: Router, stop: impl Future<Output = ()>) {
+    serve_on(listener, Transport::Plain, BOUNDS, router, stop).await;
+}
+
+/// Serves whoever may open the socket, until told to stop.
+pub async fn serve_local(listener: UnixListener, router: Router, stop: impl Future<Output = ()>) {
     serve_on(listener, Transport::Plain, BOUNDS, router, stop).await;
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "placing.rs"]
 mod placing;
+#[path = "routes.rs"]
+mod routes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
@@ -45,6 +47,8 @@ pub(super) struct Announcer {
     /// Names of the interfaces that there are.
     interfaces: BTreeSet<String>,
     dirty: BTreeSet<ServiceKey>,
+    /// Services of which it is to be decided anew what BGP peers are told.
+    unrouted: BTreeSet<ServiceKey>,
     /// Who has an address answered for, and where.
     wanted: BTreeMap<IpAddr, Vec<(ServiceKey, Interfaces)>>,
     /// What was told to be answered for.
@@ -67,6 +71,8 @@ struct Known {
     /// By name. Nearly always one, so a list.
     slices: Vec<(Arc<str>, Slim)>,
     doing: Option<Doing>,
+    /// Addresses of which BGP peers are told.
+    routed: Option<Box<[IpAddr]>>,
 }
 
 /// Where one slice can be served. There may be very many of them, all on the same few nodes.
@@ -128,6 +134,7 @@ impl Announcer {
             node_names: NodeNames::default(),
             interfaces: BTreeSet::new(),
             dirty: BTreeSet::new(),
+            unrouted: BTreeSet::new(),
             wanted: BTreeMap::new(),
             told: BTreeMap::new(),
             yielding: BTreeMap::new(),
@@ -147,14 +154,14 @@ impl Announcer {
         let seen = known.seen.insert(Arc::new(seen)).clone();
         if !is_same {
             self.observe_wishes(&key, Some(&seen));
-            self.dirty.insert(key);
+            self.mark(key);
         }
     }
 
     pub(super) fn forget(&mut self, key: &ServiceKey) {
         if let Some(known) = self.services.get_mut(key) {
             known.seen = None;
-            self.dirty.insert(key.clone());
+            self.mark(key.clone());
             self.observe_wishes(key, None);
         }
     }
@@ -177,7 +184,7 @@ impl Announcer {
                 known.slices.push((Arc::clone(&key.1), slim));
             }
         }
-        self.dirty.insert(slice.service.clone());
+        self.mark(slice.service.clone());
         self.slices.insert(key, slice.service);
     }
 
@@ -185,8 +192,13 @@ impl Announcer {
         let Some(service) = self.slices.remove(key) else { return };
         if let Some(known) = self.services.get_mut(&service) {
             known.slices.retain(|(name, _)| **name != *key.1);
-            self.dirty.insert(service);
+            self.mark(service);
         }
+    }
+
+    fn mark(&mut self, key: ServiceKey) {
+        self.unrouted.insert(key.clone());
+        self.dirty.insert(key);
     }
 
     pub(super) fn has_all_services(&mut self) {
@@ -201,7 +213,9 @@ impl Announcer {
     pub(super) fn would_lose_its_pool(&self, config: &Arc<Config>) -> Option<&ServiceKey> {
         let cluster = self.cluster.with_config(Arc::clone(config));
         let loses = |known: &Known| {
-            known.doing.as_ref().is_some_and(|doing| !cluster.has_pool_around(&doing.addresses))
+            let answered = known.doing.as_ref().map(|doing| &*doing.addresses);
+            let mut announced = answered.into_iter().chain(known.routed.as_deref());
+            announced.any(|addresses| !cluster.has_pool_around(addresses))
         };
         self.services.iter().filter(|(_, known)| loses(known)).map(|(key, _)| key).min()
     }
@@ -209,8 +223,14 @@ impl Announcer {
     pub(super) fn set_config(&mut self, config: Arc<Config>) {
         if *self.cluster.config() != config || !self.has_configuration {
             self.has_configuration = true;
+            self.unrouted.extend(self.services.keys().cloned());
             self.look_again_in(self.cluster.with_config(config));
         }
+    }
+
+    /// This one, if there is a Node.
+    pub(super) fn own_node(&self) -> Option<&Node> {
+        self.cluster.nodes().get(&self.node)
     }
 
     /// What is in use, if anything is.
@@ -220,6 +240,7 @@ impl Announcer {
 
     pub(super) fn set_nodes(&mut self, nodes: BTreeMap<String, Node>) {
         if **self.cluster.nodes() != nodes {
+            self.unrouted.extend(self.services.keys().cloned());
             self.look_again_in(self.cluster.with_nodes(Arc::new(nodes)));
         }
     }
@@ -267,7 +288,12 @@ impl Announcer {
 
     /// Whether nothing is missing but who else could.
     pub(super) fn could_answer(&self) -> bool {
-        self.has_configuration && self.has_all_services && self.has_all_slices && self.has_interfaces
+        self.could_route() && self.has_interfaces
+    }
+
+    /// Whether everything was seen that a decision about BGP needs.
+    pub(super) fn could_route(&self) -> bool {
+        self.has_configuration && self.has_all_services && self.has_all_slices
     }
 
     /// Decides about all that has changed. `told` says who is said to announce a Service.
@@ -384,14 +410,14 @@ impl Announcer {
             });
         }
         if before.is_none_or(|before| before.addresses != doing.addresses) {
-            news.push(self.assigned(seen));
+            news.push(self.assigned(seen, LAYER2));
         }
         news
     }
 
     /// That this node announces the Service, as upstream's tools look for it: the newest such event tells the node.
-    fn assigned(&self, seen: &Arc<Seen>) -> News {
-        let message = format!("announcing from node {:?} with protocol {LAYER2:?}", self.node);
+    fn assigned(&self, seen: &Arc<Seen>, protocol: &str) -> News {
+        let message = format!("announcing from node {:?} with protocol {protocol:?}", self.node);
         News { seen: Arc::clone(seen), is_warning: false, reason: "nodeAssigned", message }
     }
 
@@ -399,7 +425,7 @@ impl Announcer {
     pub(super) fn say_again(&self, key: &ServiceKey) -> Option<News> {
         let known = self.services.get(key)?;
         known.doing.as_ref()?;
-        known.seen.as_ref().map(|seen| self.assigned(seen))
+        known.seen.as_ref().map(|seen| self.assigned(seen, LAYER2))
     }
 
     /// Something to be said of every Service that has this address answered for.

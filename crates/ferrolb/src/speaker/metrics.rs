@@ -10,6 +10,7 @@ use prometheus::proto::MetricFamily;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, Registry};
 
 use super::announcer::{Doing, LAYER2};
+use crate::bgp;
 use crate::component_metrics::{ComponentMetrics, register};
 use crate::layer2::{Counters, DropReason, Links, News};
 
@@ -37,8 +38,9 @@ struct Announced {
 }
 
 impl Metrics {
-    pub(super) fn new(counters: Arc<Counters>) -> Metrics {
+    pub(super) fn new(counters: Arc<Counters>, sessions: bgp::Seen) -> Metrics {
         let registry = Registry::new();
+        registry.register(Box::new(bgp::Metrics::new(sessions))).expect("nothing has its name yet");
         let wire =
             register(&registry, Ok(OnTheWire { announced: Arc::default(), links: Arc::default(), counters }));
         Metrics { of_component: ComponentMetrics::new(&registry), wire, registry }

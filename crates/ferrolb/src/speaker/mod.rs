@@ -26,6 +26,7 @@ use anyhow::Context;
 use http::StatusCode;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::Client;
+use protocol::bgp::session::Stop;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
@@ -33,6 +34,7 @@ pub use crate::members::Members;
 pub use metrics::Metrics;
 pub use options::{OnHost, Options, StatusLayout};
 
+use crate::bgp::{self, Bgp, Neighbour};
 use crate::configuration_state::{self, Component};
 use crate::events::Recorder;
 use crate::layer2::{Change, Counters, Gate, Layer2, Links, News};
@@ -74,11 +76,35 @@ impl Wire for Layer2 {
     }
 }
 
+/// What has sessions with routers: [`Bgp`], or in a test something that remembers what it was told.
+pub trait Routers: Send + Sync {
+    /// All neighbours there are to be.
+    fn set(&self, neighbours: Vec<Neighbour>);
+    fn seen(&self) -> bgp::Seen;
+    /// Neighbours are told, and then there is nothing more to do.
+    fn end(self: Box<Self>, how: Stop);
+}
+
+impl Routers for Bgp {
+    fn set(&self, neighbours: Vec<Neighbour>) {
+        Bgp::set(self, neighbours);
+    }
+
+    fn seen(&self) -> bgp::Seen {
+        Bgp::seen(self)
+    }
+
+    fn end(self: Box<Self>, how: Stop) {
+        Bgp::end(*self, how);
+    }
+}
+
 /// A speaker that does not run yet.
 pub struct Speaker {
     client: Client,
     options: Options,
     wire: Arc<dyn Wire>,
+    routers: Box<dyn Routers>,
     metrics: Arc<Metrics>,
     seen: watch::Sender<members::Seen>,
 }
@@ -90,9 +116,14 @@ impl std::fmt::Debug for Speaker {
 }
 
 impl Speaker {
-    pub fn new(client: Client, options: Options, wire: Box<dyn Wire>) -> Speaker {
-        let metrics = Arc::new(Metrics::new(wire.counters()));
-        Speaker { client, options, wire: wire.into(), metrics, seen: members::unseen() }
+    pub fn new(client: Client, options: Options, wire: Box<dyn Wire>, routers: Box<dyn Routers>) -> Speaker {
+        let metrics = Arc::new(Metrics::new(wire.counters(), routers.seen()));
+        Speaker { client, options, wire: wire.into(), routers, metrics, seen: members::unseen() }
+    }
+
+    /// What there is to know of BGP sessions.
+    pub fn sessions(&self) -> bgp::Seen {
+        self.routers.seen()
     }
 
     /// What is known of other speakers.
@@ -130,7 +161,10 @@ impl Speaker {
         let (membership, news) = members::start(&options.members, around)?;
         let mut session = Session::new(&self, &recorder, &verdict, owner, host, membership);
         session.run(news, stop).await;
+        let how = session.how_it_ends();
         let (host, membership) = session.into_parts();
+        // Neighbours hear of it while others have taken over everything else.
+        self.routers.end(how);
         membership.end();
         state.abort();
         recorder.finish().await;

@@ -7,6 +7,8 @@ mod conflicts;
 mod failback;
 #[path = "membership.rs"]
 mod membership;
+#[path = "routing.rs"]
+mod routing;
 #[path = "writing.rs"]
 mod writing;
 
@@ -37,7 +39,7 @@ use super::options::StatusLayout;
 use super::read::{self, NodeSeen, Seen, Slice};
 use super::statuses::{Object, Statuses};
 use super::write::{Done, Writer};
-use super::{Options, Speaker, Wire};
+use super::{Options, Routers, Speaker, Wire};
 use crate::backoff::sleep_until;
 use crate::configuration_state::{self, Verdict};
 use crate::events::{self, About, Recorder};
@@ -48,6 +50,7 @@ use crate::watch::{Change, Only, follow};
 use conflicts::Conflicts;
 use failback::Failbacks;
 use membership::Turns;
+use routing::Routes;
 
 /// Writes of statuses on the way at once. Each needs a connection, and there are many speakers.
 const WRITES: usize = 4;
@@ -113,6 +116,8 @@ pub(super) struct Session<'a> {
     membership: Membership,
     turns: Turns,
     failbacks: Failbacks,
+    routers: &'a dyn Routers,
+    routes: Routes,
     /// Something is not answered for any more, as was decided before.
     has_yielded: bool,
     /// Watches, which end with the session.
@@ -161,6 +166,8 @@ impl<'a> Session<'a> {
             membership,
             turns: Turns::default(),
             failbacks: Failbacks::default(),
+            routers: &*speaker.routers,
+            routes: Routes::default(),
             has_yielded: false,
             watches: JoinSet::new(),
         }
@@ -416,6 +423,7 @@ impl<'a> Session<'a> {
             self.configuration.note(true);
             if self.configuration.nodes.is_complete() {
                 self.announcer.set_nodes(self.configuration.nodes());
+                self.look_at_peers();
                 self.follow_drain();
                 self.look_at_what_others_say();
             }
@@ -454,6 +462,7 @@ impl<'a> Session<'a> {
         } else if let Some(config) = self.held_back.take() {
             self.use_or_hold_back(config);
         }
+        self.route();
         self.settle_down(Instant::now());
         let mut effects = self.announcer.decide(&|service| self.statuses.told(service));
         self.see_to_owners(Instant::now());
@@ -527,6 +536,7 @@ impl<'a> Session<'a> {
             tracing::info!(pools = config.pools.len(), "the configuration is in use");
         }
         self.announcer.set_config(config);
+        self.look_at_peers();
         self.metrics.of_component.configuration_is_loaded();
         self.metrics.of_component.configuration_is_stale(false);
         configuration_state::tell(self.verdict, Verdict::Reconciled);

@@ -11,6 +11,7 @@ mod deploy;
 #[path = "../components/nodes.rs"]
 mod nodes;
 mod plan;
+mod plan_bgp;
 mod plan_live;
 mod plan_nodes;
 mod program;

@@ -7,6 +7,7 @@ mod faults;
 mod members;
 mod nodes;
 mod retain;
+mod routing;
 mod speaker;
 mod trouble;
 

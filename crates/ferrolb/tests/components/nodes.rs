@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
+use ferrolb::bgp::{self, Neighbour};
 use ferrolb::layer2::{Change, Counters, Gate, Interfaces, Link, Links, News};
 use ferrolb::members::{self, Members, Peers, Seen};
-use ferrolb::speaker::{Metrics, Options, Speaker, Wire};
+use ferrolb::speaker::{Metrics, Options, Routers, Speaker, Wire};
 use kube::Client;
+use protocol::bgp::session::Stop;
 use protocol::member::{Detection, Isolated};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -96,9 +98,32 @@ impl Wire for Handle {
     }
 }
 
+/// Has no sessions, and remembers which it should have.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct FakeRouters(Arc<Mutex<Vec<Neighbour>>>);
+
+impl FakeRouters {
+    pub(crate) fn neighbours(&self) -> Vec<Neighbour> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Routers for FakeRouters {
+    fn set(&self, neighbours: Vec<Neighbour>) {
+        *self.0.lock().unwrap() = neighbours;
+    }
+
+    fn seen(&self) -> bgp::Seen {
+        bgp::Seen::nobody()
+    }
+
+    fn end(self: Box<Self>, _how: Stop) {}
+}
+
 /// A speaker that ends when the test does.
 pub(crate) struct Running {
     pub(crate) wire: Arc<FakeWire>,
+    pub(crate) routers: FakeRouters,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) members: watch::Receiver<Seen>,
     _stop: oneshot::Sender<()>,
@@ -127,7 +152,9 @@ impl Cluster {
 
     pub(crate) fn speaker_with(&self, client: &Client, options: Options) -> Running {
         let wire = FakeWire::new(&["eth0", "eth1"]);
-        let speaker = Speaker::new(client.clone(), options, Box::new(Handle(Arc::clone(&wire))));
+        let routers = FakeRouters::default();
+        let handle = Box::new(Handle(Arc::clone(&wire)));
+        let speaker = Speaker::new(client.clone(), options, handle, Box::new(routers.clone()));
         let (metrics, members) = (speaker.metrics(), speaker.members());
         let (stop, stopped) = oneshot::channel::<()>();
         let task = tokio::spawn(async move {
@@ -136,7 +163,7 @@ impl Cluster {
             };
             speaker.run(stopped).await.unwrap();
         });
-        Running { wire, metrics, members, _stop: stop, task }
+        Running { wire, routers, metrics, members, _stop: stop, task }
     }
 
     pub(crate) async fn l2_advertisement(&self, name: &str, spec: Value) {

@@ -94,6 +94,24 @@ pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &s
     Announcement { addresses, layer2, bgp, first, interfaces }
 }
 
+/// The addresses of a Service, and what its node tells BGP peers of them: [`on_node`] without layer 2, which needs to know who is
+/// alive.
+pub fn routes_on_node(
+    cluster: &Cluster,
+    service: &Service,
+    serving: &Serving,
+    node: &str,
+) -> (Vec<IpAddr>, bgp::Outcome) {
+    match addresses(cluster, service) {
+        Ok(addresses) => {
+            let question = Question::of(cluster, service, serving, &addresses);
+            let outcome = question.and_then(|question| question.on_node(node));
+            (addresses, outcome)
+        }
+        Err(refusal) => (Vec::new(), Err(bgp::common(refusal))),
+    }
+}
+
 /// The addresses of a Service and the first `few` of their order of succession, without a look at any node in
 /// particular. Nobody if they are not announced.
 pub fn first(

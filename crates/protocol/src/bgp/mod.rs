@@ -5,6 +5,7 @@
 //! connection is closed, or, for most mistakes in an UPDATE, something milder (RFC 7606), see [`update`].
 
 pub mod attribute;
+pub mod beacon;
 pub mod capability;
 pub mod notification;
 pub mod open;

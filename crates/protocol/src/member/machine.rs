@@ -9,7 +9,7 @@ use super::beat::{Watched, Watcher};
 use super::inquiry::{Errand, Inquiry};
 use super::message::{Greeting, Message};
 use super::notes::Notes;
-use super::own::Relearning;
+use super::own::{Relearning, Reunion};
 use super::record::{Record, Standing};
 use super::seal::{Refused, Seal};
 use super::table::{Counters, Own, Source, State};
@@ -73,8 +73,7 @@ pub struct Members {
     pub(super) yields_until: Option<Instant>,
     /// Somebody with whom this node was just reunited, not told yet.
     pub(super) reunited: Option<Name>,
-    /// With whom last, and when it is told again.
-    pub(super) reunion: Option<(Name, Instant)>,
+    pub(super) reunion: Option<Reunion>,
     /// Until then it is believed that another speaker is on this node, and when that one was asked last.
     pub(super) duplicate_until: Instant,
     pub(super) rival_asked_at: Option<Instant>,
@@ -269,6 +268,7 @@ impl Members {
         // Anything else may be a recording.
         let source = if is_answer { Source::Itself } else { Source::Hearsay };
         self.learn(own.clone(), source, now);
+        self.tell_what_was_before(&own);
         let is_current =
             self.state.members.get(&name).is_some_and(|member| member.record.generation == generation);
         if let Some(yours) = yours.filter(|yours| yours.name == self.options.name) {
@@ -384,7 +384,7 @@ impl Members {
         times.extend(own.damped_until);
         times.extend(self.damped_count_until);
         times.extend(own.duplicate_of.map(|_| self.duplicate_until));
-        times.extend(self.reunion.as_ref().map(|(_, at)| *at));
+        times.extend(self.reunion.as_ref().map(|reunion| reunion.at));
         times.extend(self.join_until.filter(|_| own.is_joining));
         times.extend(self.watched.values().map(Watched::deadline));
         times.extend(self.watchers.values().map(Watcher::deadline));

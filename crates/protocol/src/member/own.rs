@@ -31,13 +31,20 @@ pub(super) struct Relearning {
     is_second: bool,
 }
 
+/// With whom last, when it is told again, and whether others have come back since it was told.
+#[derive(Debug)]
+pub(super) struct Reunion {
+    with: Name,
+    pub(super) at: Instant,
+    goes_on: bool,
+}
+
 impl Members {
     /// Brings what is said of this node in line with how it is.
     pub(super) fn review(&mut self, now: Instant) {
         let own = &mut self.state.own;
-        if own.is_joining && self.join_until.is_some_and(|until| until <= now) {
-            own.is_joining = false;
-        }
+        let has_joined = own.is_joining && self.join_until.is_some_and(|until| until <= now);
+        own.is_joining &= !has_joined;
         if own.damped_until.is_some_and(|until| until <= now) {
             own.damped_until = None;
         }
@@ -57,6 +64,10 @@ impl Members {
         };
         if own.record.standing != standing {
             self.say(now, |record| record.standing = standing);
+        }
+        if has_joined {
+            // What others told of may not be there any more.
+            self.raise_alarm(now);
         }
         if self.forgive_at <= now {
             self.forgive_at = now + TIMES.forgiveness;
@@ -124,22 +135,28 @@ impl Members {
     }
 
     /// This node was taken for dead, or took others for dead. That is told after whatever became of the candidates, and
-    /// again as long as others come back: until all have, this node may take addresses for its own that are not.
+    /// again as long as others come back: until all have, this node may take addresses for its own that are not. And once more
+    /// after the last, for those that heard of this node later than it heard of them.
     pub(super) fn tell_of_reunion(&mut self, now: Instant) {
         let news = self.reunited.take();
-        match &mut self.reunion {
-            None => {
-                let Some(with) = news else { return };
-                self.reunion = Some((with.clone(), now + REUNION_SETTLES));
-                self.tell(Event::Reunited { with });
-            }
-            Some((last, at)) if now < *at => *last = news.unwrap_or_else(|| last.clone()),
-            Some((last, _)) => {
-                let with = last.clone();
-                self.reunion = news.map(|news| (news, now + REUNION_SETTLES));
-                self.tell(Event::Reunited { with });
-            }
+        let Some(reunion) = &mut self.reunion else {
+            let Some(with) = news else { return };
+            self.reunion = Some(Reunion { with: with.clone(), at: now + REUNION_SETTLES, goes_on: false });
+            return self.tell(Event::Reunited { with });
+        };
+        if let Some(with) = news {
+            reunion.with = with;
+            reunion.goes_on = true;
         }
+        if now < reunion.at {
+            return;
+        }
+        let with = reunion.with.clone();
+        reunion.at = now + REUNION_SETTLES;
+        if !std::mem::take(&mut reunion.goes_on) {
+            self.reunion = None;
+        }
+        self.tell(Event::Reunited { with });
     }
 
     /// Whether most members have been there all the time: then it is not this node that is unreliable. Of two halves
@@ -250,7 +267,8 @@ impl Members {
         for name in &asked {
             self.ping(name, now);
         }
-        let time = self.inquiry_time();
+        // One that is alone is called rarely, so its gate may be open for that long after it fell asleep.
+        let time = if is_second { TIMES.reunion.max(self.inquiry_time()) } else { self.inquiry_time() };
         self.relearning =
             Some(Relearning { missing: asked, answers: 0, since: now, until: now + time, is_second });
     }
@@ -295,7 +313,12 @@ impl Members {
 
     fn end_relearning(&mut self) {
         self.relearning = None;
-        if std::mem::take(&mut self.was_asleep) && self.state.own.record.standing == Standing::Alive {
+        if !std::mem::take(&mut self.was_asleep) {
+            return;
+        }
+        // Those that fell silent meanwhile may have had nobody else to miss them.
+        self.raise_alarm(self.now);
+        if self.state.own.record.standing == Standing::Alive {
             // Whoever took anything over meanwhile need not be there any more to be heard of.
             self.reunited = Some(self.options.name.clone());
         }

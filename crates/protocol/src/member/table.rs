@@ -190,6 +190,19 @@ impl Members {
         self.take_over_record(record, source, now);
     }
 
+    /// A start with an earlier number, at another address, than that of one that is not heard any more. It has to take a later one,
+    /// or nobody believes it.
+    pub(super) fn tell_what_was_before(&mut self, told: &Record) {
+        let Some(member) = self.state.members.get(&told.name).filter(|member| !member.is_heard) else {
+            return;
+        };
+        let before = &member.record;
+        if are_rivals(before, told) && told.generation < before.generation {
+            let message = Message::Records(vec![before.accused()]);
+            self.send_as(told.address, told.key, &message);
+        }
+    }
+
     fn get_to_know(&mut self, record: Record, now: Instant) {
         if self.state.members.len() >= LIMITS.members {
             self.state.counters.dropped.too_many += 1;

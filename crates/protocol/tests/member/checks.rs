@@ -17,6 +17,8 @@ use super::world::{Happening, World};
 const SLACK: Duration = Duration::from_millis(60);
 /// From waking up until something is done.
 const MOMENT: Duration = Duration::from_millis(1);
+/// From a word until others act on it.
+const TOLD: Duration = Duration::from_millis(20);
 /// With datagrams lost on the way, some things are said again before they are heard.
 const LOSSES: Duration = Duration::from_secs(1);
 
@@ -76,8 +78,9 @@ impl World {
 
     /// Others come by their own word, so that nothing has failed.
     pub(crate) fn settle_moves(&mut self, bound: Duration) {
-        let at = self.now + bound;
-        if self.now >= self.settled_at && at > self.moves_settled_at {
+        let is_settled = self.now >= self.settled_at;
+        let at = self.now + if is_settled { bound } else { TOLD };
+        if at > self.moves_settled_at {
             self.moves_settled_at = at;
             self.at(at, Happening::Look);
         }

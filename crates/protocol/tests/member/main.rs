@@ -88,7 +88,6 @@ fn a_second_of_a_name_and_one_with_another_key_move_nothing() {
 }
 
 #[test]
-#[ignore = "takes minutes"]
 fn a_hundred_nodes() {
     run_all("a_hundred", Seeds::few(2), |seed| plans::many(seed, running::nodes().unwrap_or(100), 1000));
 }

@@ -284,9 +284,11 @@ impl World {
         if self.setup.knows_all {
             return self.speakers.iter().map(|speaker| speaker.address).collect();
         }
-        // In a ring, so that everybody can find everybody.
+        // In a ring of those that run, so that everybody can find everybody.
         let all = self.speakers.len();
-        let others = [(who + 1) % all, self.random.below(all)];
+        let mut after = (1..all).map(|steps| (who + steps) % all);
+        let next = after.find(|other| self.speakers[*other].is_running());
+        let others = [next.unwrap_or((who + 1) % all), self.random.below(all)];
         others.iter().map(|other| self.speakers[*other].address).collect()
     }
 

@@ -1,22 +1,25 @@
 //! Which node answers for which address, and why the others do not: what all speakers together would do.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use api::parse::{Objects, Role, View, parse};
 use api::placement;
 use plan::Config;
-use plan::announce::{Alive, Cluster, Everywhere, Leaders, Name, Options, Refusal, everywhere};
+use plan::announce::{Alive, Cluster, Everywhere, Leaders, Name, Nearest, Options, Refusal, bgp, everywhere};
 use plan::placement::Placement;
 use plan::snapshot::{Node, Service, ServiceKey, ServiceType, Serving};
 use protocol::l2::Interfaces;
 use serde::{Serialize, Serializer};
 
 use super::PlanArgs;
+use super::telling::{self, Route};
 use crate::cli::output::counted;
 
 const LAYER2: &str = "layer2";
+const BGP: &str = "bgp";
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Announcing<'a> {
@@ -41,15 +44,19 @@ pub(super) struct Announced<'a> {
     pub(super) ip: IpAddr,
     pub(super) protocol: &'static str,
     pub(super) node: Name,
-    /// None: on all of them.
-    pub(super) interfaces: BTreeSet<String>,
+    /// Of layer 2. None: on all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) interfaces: Option<BTreeSet<String>>,
+    /// Of BGP: who is told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) peers: Option<Vec<Name>>,
 }
 
 #[derive(Debug, Default, Serialize)]
 pub(super) struct OfNode<'a> {
     l2: Vec<Answered<'a>>,
-    /// By peer. Nothing is announced by BGP yet.
-    bgp: BTreeMap<String, Vec<String>>,
+    /// By peer.
+    pub(super) bgp: BTreeMap<Name, Vec<Route<'a>>>,
     pub(super) refusals: Vec<Refused<'a>>,
 }
 
@@ -69,10 +76,51 @@ pub(super) struct Refused<'a> {
     pub(super) service: &'a ServiceKey,
     /// Empty without an address.
     ip: String,
-    protocol: &'static str,
+    pub(super) protocol: &'static str,
     reason: &'static str,
     #[serde(rename = "message", serialize_with = "as_text")]
-    pub(super) refusal: Refusal,
+    pub(super) refusal: Why,
+}
+
+#[derive(Debug, Clone)]
+pub(super) enum Why {
+    Layer2(Refusal),
+    Bgp(Arc<bgp::Refusal>),
+}
+
+impl Why {
+    fn protocol(&self) -> &'static str {
+        match self {
+            Why::Layer2(_) => LAYER2,
+            Why::Bgp(_) => BGP,
+        }
+    }
+
+    fn reason(&self) -> &'static str {
+        match self {
+            Why::Layer2(refusal) => refusal.reason(),
+            Why::Bgp(refusal) => refusal.reason(),
+        }
+    }
+
+    /// Whether the pool is not meant to be announced in this way at all.
+    pub(super) fn is_of_pool(&self) -> bool {
+        match self {
+            Why::Layer2(refusal) => {
+                matches!(refusal, Refusal::NoMatchingAdvertisement { nearest: Nearest::None { .. } })
+            }
+            Why::Bgp(refusal) => matches!(**refusal, bgp::Refusal::NoAdvertisement { .. }),
+        }
+    }
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Layer2(refusal) => refusal.fmt(f),
+            Why::Bgp(refusal) => refusal.fmt(f),
+        }
+    }
 }
 
 impl<'a> Announcing<'a> {
@@ -86,7 +134,7 @@ impl<'a> Announcing<'a> {
         let nodes: BTreeMap<String, Node> =
             objects.nodes.iter().map(|node| (node.name.clone(), node.clone())).collect();
         let alive = alive(args, &nodes);
-        let (config, problems) = configurations(args, objects);
+        let Configurations { config, own, problems } = configurations(args, objects);
         let options = Options {
             ignore_exclude_label: args.ignore_exclude_lb,
             load_balancer_class: super::allocation_options(&args.lb_class).load_balancer_class,
@@ -104,20 +152,51 @@ impl<'a> Announcing<'a> {
             let decided = everywhere(&cluster, service, serving);
             announcing.add(service, decided, &problems);
         }
+        if !(objects.bgp_advertisements.is_empty() && objects.peers.is_empty()) {
+            telling::add(&mut announcing, &cluster, &own, &problems, services, serving);
+        }
         announcing
+    }
+
+    /// Leaves out what other nodes do, and what other peers are told. Empty: nothing.
+    pub(super) fn keep(&mut self, nodes: &BTreeSet<String>, peers: &BTreeSet<String>) {
+        let wants_node = |node: &str| nodes.is_empty() || nodes.contains(node);
+        let wants_peer = |peer: &Name| peers.is_empty() || peers.contains(&**peer);
+        self.nodes.retain(|node, _| wants_node(node));
+        for of_node in self.nodes.values_mut() {
+            of_node.bgp.retain(|peer, _| wants_peer(peer));
+        }
+        for announced in self.announcements.iter_mut().flatten() {
+            announced.peers.iter_mut().for_each(|told| told.retain(wants_peer));
+        }
+        if let Some(announcements) = &mut self.announcements {
+            let is_told = |told: &Option<Vec<Name>>| {
+                peers.is_empty() || told.as_ref().is_none_or(|told| !told.is_empty())
+            };
+            announcements.retain(|it| wants_node(&it.node) && is_told(&it.peers));
+        }
     }
 
     /// Who answers, by the name of the Service.
     pub(super) fn owners(&self) -> BTreeMap<String, Name> {
-        let announced = self.announcements.iter().flatten();
+        let announced = self.announcements.iter().flatten().filter(|it| it.protocol == LAYER2);
         announced.map(|it| (it.service.to_string(), it.node.clone())).collect()
     }
 
-    /// For each Service that some node refuses, by its name, why.
+    /// For each Service that some node does not answer for by layer 2, by its name, why.
     pub(super) fn reasons(&self) -> BTreeMap<String, Reasons<'_>> {
+        self.reasons_where(|why| matches!(why, Why::Layer2(_)))
+    }
+
+    /// The same of those that are not told of by BGP.
+    pub(super) fn reasons_of_bgp(&self) -> BTreeMap<String, Reasons<'_>> {
+        self.reasons_where(|why| matches!(why, Why::Bgp(_)))
+    }
+
+    fn reasons_where(&self, is_wanted: fn(&Why) -> bool) -> BTreeMap<String, Reasons<'_>> {
         let mut reasons: BTreeMap<String, Reasons<'_>> = BTreeMap::new();
         for (node, of_node) in &self.nodes {
-            for refused in &of_node.refusals {
+            for refused in of_node.refusals.iter().filter(|it| is_wanted(&it.refusal)) {
                 let of_service = reasons.entry(refused.service.to_string()).or_default();
                 let why = refused.refusal.to_string().replace('\n', "; ");
                 let nodes: &mut Vec<&str> = of_service.entry(why).or_default();
@@ -144,41 +223,61 @@ impl<'a> Announcing<'a> {
                         let interfaces = names(interfaces);
                         of_node.l2.push(Answered { service: key, ip, interfaces: interfaces.clone() });
                         let node = node.clone();
-                        let announced = Announced { service: key, ip, protocol: LAYER2, node, interfaces };
-                        self.announcements.get_or_insert_default().push(announced);
+                        self.announcements.get_or_insert_default().push(Announced {
+                            service: key,
+                            ip,
+                            protocol: LAYER2,
+                            node,
+                            interfaces: Some(interfaces),
+                            peers: None,
+                        });
                     }
                     owner = Some(node);
                 }
                 // Nobody expects a Service of another type to be announced.
                 Err(_) if service.service_type != ServiceType::LoadBalancer => {}
-                Err(refusal) => {
-                    let refused = |ip: String| {
-                        let (refusal, reason) = (refusal.clone(), refusal.reason());
-                        Refused { service: key, ip, protocol: LAYER2, reason, refusal }
-                    };
-                    match decided.addresses.as_slice() {
-                        [] => of_node.refusals.push(refused(String::new())),
-                        ips => of_node.refusals.extend(ips.iter().map(|ip| refused(ip.to_string()))),
-                    }
-                }
+                Err(refusal) => of_node.refuse(key, &decided.addresses, &Why::Layer2(refusal)),
             }
         }
         self.owners.push(owner);
     }
 }
 
+impl<'a> OfNode<'a> {
+    /// For each address, or for the Service if it has none.
+    pub(super) fn refuse(&mut self, service: &'a ServiceKey, addresses: &[IpAddr], why: &Why) {
+        let refused = |ip: String| {
+            let (protocol, reason, refusal) = (why.protocol(), why.reason(), why.clone());
+            Refused { service, ip, protocol, reason, refusal }
+        };
+        match addresses {
+            [] => self.refusals.push(refused(String::new())),
+            ips => self.refusals.extend(ips.iter().map(|ip| refused(ip.to_string()))),
+        }
+    }
+
+    /// The Services that it tells peers of.
+    pub(super) fn told(&self) -> impl Iterator<Item = &'a ServiceKey> {
+        self.bgp.values().flatten().flat_map(|route| route.services.iter().copied())
+    }
+}
+
 /// Nodes are named only where they differ.
 pub(super) fn one_line(reasons: &Reasons<'_>) -> String {
-    const NAMED_NODES: usize = 3;
-    let named = |nodes: &[&str]| match nodes.len().saturating_sub(NAMED_NODES) {
-        0 => nodes.join(", "),
-        more => format!("{} and {more} more", nodes[..NAMED_NODES].join(", ")),
-    };
     if let (1, Some(why)) = (reasons.len(), reasons.keys().next()) {
         return why.clone();
     }
-    let each = reasons.iter().map(|(why, nodes)| format!("{}: {why}", named(nodes)));
+    let each = reasons.iter().map(|(why, nodes)| format!("{}: {why}", shortened(nodes)));
     each.collect::<Vec<_>>().join("; ")
+}
+
+/// The first few names of a list.
+pub(super) fn shortened(names: &[&str]) -> String {
+    const NAMED: usize = 3;
+    match names.len().saturating_sub(NAMED) {
+        0 => names.join(", "),
+        more => format!("{} and {more} more", names[..NAMED].join(", ")),
+    }
 }
 
 /// None for all, as in the status.
@@ -244,7 +343,7 @@ pub(super) fn note_what_is_missing(
 ///
 /// A speaker sees the peers and BGP advertisements of its own node only, so one node may have a configuration
 /// where another has none. What concerns layer 2 is the same on all that have one.
-fn configurations(args: &PlanArgs, objects: &Objects) -> (Config, BTreeMap<String, String>) {
+fn configurations(args: &PlanArgs, objects: &Objects) -> Configurations {
     let view = View {
         // Who keeps Secrets out of the manifests has them in the cluster.
         secret_passthrough: objects.secrets.is_empty(),
@@ -252,22 +351,35 @@ fn configurations(args: &PlanArgs, objects: &Objects) -> (Config, BTreeMap<Strin
     };
     let parsed = parse(objects.clone(), &view);
     if parsed.problems.is_empty() {
-        return (parsed.config, BTreeMap::new());
+        return Configurations { config: parsed.config, ..Configurations::default() };
     }
-    let (mut config, mut problems) = (Config::default(), BTreeMap::new());
+    let mut all = Configurations::default();
     for node in &objects.nodes {
         let role = Role::Speaker { node: node.name.clone() };
         match parse(objects.clone(), &View { role, ..view.clone() }).accepted() {
-            Ok(accepted) => config = accepted,
+            Ok(accepted) => drop(all.own.insert(node.name.clone(), Arc::new(accepted))),
             Err(of_node) => {
                 let problem = of_node.first().map(ToString::to_string);
-                problems.insert(node.name.clone(), problem.unwrap_or_default());
+                all.problems.insert(node.name.clone(), problem.unwrap_or_default());
             }
         }
     }
-    (config, problems)
+    if let Some(last) = all.own.values().next_back() {
+        all.config = Config::clone(last);
+    }
+    all
 }
 
-fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
+#[derive(Debug, Default)]
+struct Configurations {
+    /// What concerns all nodes.
+    config: Config,
+    /// By the names of nodes, where they are not the same.
+    own: BTreeMap<String, Arc<Config>>,
+    /// Of nodes without any, why.
+    problems: BTreeMap<String, String>,
+}
+
+pub(super) fn as_text<S: Serializer>(value: &impl ToString, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&value.to_string())
 }

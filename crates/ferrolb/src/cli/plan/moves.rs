@@ -63,6 +63,8 @@ mod tests {
             lb_class: String::new(),
             speakers: None,
             ignore_exclude_lb: false,
+            node: Vec::new(),
+            peer: Vec::new(),
         }
     }
 

@@ -45,7 +45,7 @@ impl Thread {
     pub(super) fn forget(&mut self, index: u32, now: Instant) {
         self.ports.close(index, Protocol::Arp);
         self.ports.close(index, Protocol::Ndp);
-        if self.told.remove(&index).is_some() {
+        if self.shown.remove(&index).is_some() {
             self.responder.handle(Input::InterfaceGone(index), now);
         }
     }
@@ -55,7 +55,7 @@ impl Thread {
         let mut links = self.known.judge(&self.options.excluded);
         let answers = |link: &&Link| link.arp.is_ok() || link.ndp.is_ok();
         let wanted: BTreeSet<u32> = links.by_name.values().filter(answers).map(|link| link.index).collect();
-        let lost = self.told.keys().copied().filter(|index| gone.contains(index) || !wanted.contains(index));
+        let lost = self.shown.keys().copied().filter(|index| gone.contains(index) || !wanted.contains(index));
         for index in lost.collect::<Vec<_>>() {
             self.forget(index, now);
         }
@@ -91,8 +91,8 @@ impl Thread {
             arp: link.arp.is_ok(),
             ndp: link.ndp.is_ok(),
         };
-        if self.told.get(&link.index) != Some(&interface) {
-            self.told.insert(link.index, interface.clone());
+        if self.shown.get(&link.index) != Some(&interface) {
+            self.shown.insert(link.index, interface.clone());
             self.responder.handle(Input::Interface(interface), now);
         }
     }

@@ -25,6 +25,12 @@ const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 /// What a node does about one Service, or why nothing. Shared by nodes that do the same.
 pub type Outcome = Result<Arc<[Advertised]>, Arc<Refusal>>;
 
+/// What one node tells of one Service, without a look at layer 2.
+pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Outcome {
+    let addresses = super::addresses(cluster, service).map_err(common)?;
+    Question::of(cluster, service, serving, &addresses)?.on_node(node)
+}
+
 /// For the reason for which a Service is not announced in any way.
 pub(super) fn common(refusal: super::Refusal) -> Arc<Refusal> {
     Arc::new(refusal.into())

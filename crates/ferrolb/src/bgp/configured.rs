@@ -1,0 +1,101 @@
+//! What a BGPPeer comes to on this node.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use plan::config::{self, Peer, PeerEndpoint, RemoteAsn};
+use protocol::bgp::capability::Family;
+use protocol::bgp::route::Routes;
+use protocol::bgp::session::{LocalRole, RemoteAs, Restart, Settings};
+
+use super::socket::CS6;
+use super::{Distance, Endpoint, Neighbour, Password, Security};
+
+/// RFC 4271, 10.
+const HOLD_SECS: u16 = 90;
+/// As FRR's, which users of graceful restart have had so far.
+const RESTART_SECS: u16 = 120;
+
+/// `routes` are not known yet, or all there are.
+pub fn neighbour(peer: &Peer, node: &str, routes: Option<Arc<Routes>>) -> Neighbour {
+    let endpoint = match &peer.endpoint {
+        PeerEndpoint::Address(address) => Endpoint::Address(*address),
+        PeerEndpoint::Interface(name) => Endpoint::Interface(name.clone()),
+    };
+    Neighbour {
+        name: peer.name.as_str().into(),
+        port: peer.port,
+        source: peer.source_address,
+        vrf: peer.vrf.clone(),
+        distance: distance(peer),
+        security: match &peer.extras.tcp_ao {
+            Some(ao) => Security::Ao { key: password(&ao.key), id: ao.key_id, algorithm: ao.algorithm },
+            None => Security::Md5(password(&peer.password)),
+        },
+        dscp: peer.extras.dscp.unwrap_or(CS6),
+        router_id: peer.router_id.and_then(|id| match id {
+            IpAddr::V4(id) => Some(id),
+            // It parses, and means nothing.
+            IpAddr::V6(_) => None,
+        }),
+        settings: settings(peer, &endpoint, node),
+        endpoint,
+        routes,
+    }
+}
+
+fn settings(peer: &Peer, endpoint: &Endpoint, node: &str) -> Settings {
+    let secs = |time: Duration| u16::try_from(time.as_secs()).unwrap_or(u16::MAX);
+    let is_unnumbered = matches!(endpoint, Endpoint::Interface(_));
+    let both = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
+    let families = match endpoint {
+        _ if peer.dual_stack || is_unnumbered => both.into(),
+        Endpoint::Address(IpAddr::V6(_)) => BTreeSet::from([Family::IPV6_UNICAST]),
+        _ => BTreeSet::from([Family::IPV4_UNICAST]),
+    };
+    let is_over_ipv6 = is_unnumbered || matches!(endpoint, Endpoint::Address(IpAddr::V6(_)));
+    Settings {
+        local_as: peer.local_asn.unwrap_or(peer.my_asn),
+        router_as: peer.my_asn,
+        remote_as: match peer.remote_asn {
+            RemoteAsn::Number(number) => RemoteAs::Number(number),
+            RemoteAsn::Internal => RemoteAs::Internal,
+            RemoteAsn::External => RemoteAs::External,
+        },
+        // Of the connection, if none is configured.
+        router_id: std::net::Ipv4Addr::UNSPECIFIED,
+        hold_secs: peer.timers.map_or(HOLD_SECS, |timers| secs(timers.hold)),
+        keepalive_secs: peer.timers.map_or(HOLD_SECS / 3, |timers| secs(timers.keepalive)),
+        connect_retry: peer.connect_time,
+        offers_extended_next_hop: is_over_ipv6 && families.contains(&Family::IPV4_UNICAST),
+        families,
+        graceful_restart: peer.graceful_restart.then_some(Restart { secs: RESTART_SECS }),
+        has_restarted: false,
+        role: peer.extras.role.map(|role| LocalRole { role, is_strict: false }),
+        is_passive: peer.extras.is_passive,
+        max_prefixes: peer.extras.max_prefixes,
+        hostname: node.to_owned(),
+    }
+}
+
+fn distance(peer: &Peer) -> Distance {
+    if let Some(hops) = peer.extras.ttl_security_hops {
+        return Distance::AtMost(hops);
+    }
+    let is_internal = match peer.remote_asn {
+        RemoteAsn::Number(number) => number == peer.my_asn,
+        RemoteAsn::Internal => true,
+        RemoteAsn::External => false,
+    };
+    if is_internal || peer.ebgp_multi_hop { Distance::Any } else { Distance::Link }
+}
+
+fn password(password: &config::Password) -> Password {
+    Password(match password {
+        config::Password::None => String::new(),
+        config::Password::Literal(text) => text.clone(),
+        config::Password::Secret { value, .. } => value.clone().unwrap_or_default(),
+    })
+}
