@@ -342,6 +342,10 @@ impl Members {
         self.set_isolated(true);
         self.call_out(now);
         if self.options.isolated == Isolated::Yield {
+            // They may have taken over meanwhile, and are to announce that again where it was not heard.
+            for member in self.state.members.values_mut().filter(|member| member.is_up()) {
+                member.missed_at = Some(now);
+            }
             return;
         }
         let mut lost = Vec::new();

@@ -57,7 +57,7 @@ pub struct Path {
     /// `igp`, `egp` or `incomplete`.
     pub origin: String,
     pub med: Option<u32>,
-    /// FRR and BIRD show 100 where nothing was told.
+    /// BIRD shows 100 where nothing was told.
     pub local_preference: Option<u32>,
     /// As `65535:0`, whatever name the router has for it; sorted.
     pub communities: Vec<String>,
@@ -65,7 +65,7 @@ pub struct Path {
     /// In the router's own words.
     pub extended_communities: Vec<String>,
     pub is_best: bool,
-    /// Whether it is used, alone or with others.
+    /// Whether it is used, alone or with others. Only FRR tells of those beside the best one, and ExaBGP of none.
     pub is_used: bool,
     /// Whoever told it restarts.
     pub is_stale: bool,

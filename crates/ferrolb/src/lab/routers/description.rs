@@ -3,13 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use super::Kind;
+
 /// A router and its neighbours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Configuration {
     pub asn: u32,
     pub router_id: Ipv4Addr,
     pub neighbours: Vec<Neighbour>,
-    /// How many equally good ways it uses at once.
+    /// How many equally good ways it uses at once, if it has a kernel: GoBGP and ExaBGP have none.
     pub maximum_paths: u8,
     /// Prefixes that it tells of by itself.
     pub own: Vec<Own>,
@@ -26,8 +28,9 @@ pub struct Neighbour {
     pub local_asn: Option<u32>,
     pub password: Option<String>,
     pub hold: Duration,
+    /// ExaBGP always takes a third of what was agreed.
     pub keepalive: Duration,
-    /// How long after an attempt the next one is made.
+    /// How long after an attempt the next one is made; ExaBGP has its own mind.
     pub connect_retry: Duration,
     /// Up to so many hops. Without it an external one is on the same segment; an internal one is anywhere in any case.
     pub multihop: Option<u8>,
@@ -36,7 +39,7 @@ pub struct Neighbour {
     /// It never connects by itself.
     pub is_passive: bool,
     pub families: Families,
-    /// IPv4 prefixes with IPv6 next hops (RFC 8950).
+    /// IPv4 prefixes with IPv6 next hops (RFC 8950). GoBGP always offers it, ExaBGP cannot.
     pub has_extended_next_hop: bool,
     /// Whether routes are kept while a neighbour that asked for it restarts.
     pub has_graceful_restart: bool,
@@ -50,8 +53,7 @@ pub struct Neighbour {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum At {
     Address(IpAddr),
-    /// The one other router on that interface, as its advertisements tell (BIRD and GoBGP need to know its link-local
-    /// address).
+    /// The one other router on that interface, as its advertisements tell (BIRD needs to know its link-local address).
     Interface {
         name: String,
         link_local: Option<IpAddr>,
@@ -102,12 +104,16 @@ impl Configuration {
         Configuration { asn, router_id, neighbours, maximum_paths: 64, own: Vec::new(), further: Vec::new() }
     }
 
-    pub(super) fn checked(&self) -> Result<(), String> {
-        let unnamed = self.neighbours.iter().find(|it| !it.families.ipv4 && !it.families.ipv6);
-        match unnamed {
-            Some(neighbour) => Err(format!("no family is exchanged with {}", neighbour.name())),
-            None => Ok(()),
+    pub(super) fn checked(&self, kind: Kind) -> Result<(), String> {
+        for neighbour in &self.neighbours {
+            if !neighbour.families.ipv4 && !neighbour.families.ipv6 {
+                return Err(format!("no family is exchanged with {}", neighbour.name()));
+            }
+            if kind == Kind::Bird && matches!(neighbour.at, At::Interface { link_local: None, .. }) {
+                return Err(format!("BIRD must be told the address behind {}", neighbour.name()));
+            }
         }
+        Ok(())
     }
 }
 

@@ -230,6 +230,7 @@ impl Router {
 
     /// Changes what it was told, without ending it. Sessions are disturbed as far as the program thinks that they must be.
     pub fn reconfigure(&mut self, configuration: Configuration) -> Result<(), Error> {
+        configuration.checked(self.kind()).map_err(|reason| self.place.failed(&reason))?;
         match &self.engine {
             Engine::Frr(frr) => frr.reconfigure(&self.place, &self.configuration, &configuration),
             Engine::Bird(bird) => bird.reconfigure(&self.place, &configuration),
@@ -271,7 +272,7 @@ impl Router {
             return Err(self.place.failed("it runs already"));
         }
         let configuration = &self.configuration;
-        configuration.checked().map_err(|reason| self.place.failed(&reason))?;
+        configuration.checked(self.kind()).map_err(|reason| self.place.failed(&reason))?;
         self.processes = match &self.engine {
             Engine::Frr(frr) => frr.start(&self.place, configuration),
             Engine::Bird(bird) => bird.start(&self.place, configuration),
