@@ -109,5 +109,6 @@ fn a_speaker_that_ends_says_so() {
         "{state:?}"
     );
     let report = traffic.finish().unwrap();
-    assert_eq!(report.answered, report.asked, "{report:?}");
+    // What was under way when the ways changed may have broken; the hold time is nine seconds.
+    assert!(report.longest_gap_ms < 1_000.0, "{report:?}");
 }
