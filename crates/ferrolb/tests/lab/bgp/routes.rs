@@ -31,7 +31,7 @@ fn start(lab: &Lab, number: usize) -> Router {
 }
 
 /// With a session from each node to each router, and a pool whose addresses nobody advertises yet.
-fn site(options: Options, count: usize) -> (Site, Vec<Router>) {
+pub(super) fn site(options: Options, count: usize) -> (Site, Vec<Router>) {
     let site = Site::up(Options { routers: count, ..options });
     let routers: Vec<_> = (0..count).map(|number| start(&site.lab, number)).collect();
     for (name, _, asn, address) in &ROUTERS[..count] {
@@ -43,7 +43,7 @@ fn site(options: Options, count: usize) -> (Site, Vec<Router>) {
 }
 
 /// The one path that a router has of each node, all with the same attributes.
-fn told(router: &Router, prefix: &str, wanted: impl Fn(&Path) -> bool) {
+pub(super) fn told(router: &Router, prefix: &str, wanted: impl Fn(&Path) -> bool) {
     let nodes = addresses(true);
     let mut paths = Vec::new();
     let what = format!("{prefix} on {}", router.member());
