@@ -45,6 +45,7 @@ pub fn neighbour(peer: &Peer, node: &str, routes: Option<Arc<Routes>>) -> Neighb
             IpAddr::V6(_) => None,
         }),
         settings: settings(peer, &endpoint, node),
+        obstacle: unread(peer.extras.tcp_ao.as_ref().map_or(&peer.password, |ao| &ao.key)),
         endpoint,
         routes,
     }
@@ -97,6 +98,17 @@ fn distance(peer: &Peer) -> Distance {
         RemoteAsn::External => false,
     };
     if is_internal || peer.ebgp_multi_hop { Distance::Any } else { Distance::Link }
+}
+
+/// A Secret that this speaker is not to read.
+fn unread(password: &config::Password) -> Option<String> {
+    match password {
+        config::Password::Secret { reference, value: None } => Some(format!(
+            "its password is in Secret {}/{}, which --frrk8s-secret-passthrough keeps from being read",
+            reference.namespace, reference.name
+        )),
+        _ => None,
+    }
 }
 
 fn password(password: &config::Password) -> Password {
