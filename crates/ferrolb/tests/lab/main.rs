@@ -9,6 +9,7 @@ mod announcing;
 mod assigning;
 mod bare_hosts;
 mod bgp;
+mod both;
 mod chaos;
 mod choosing;
 mod data_centre;

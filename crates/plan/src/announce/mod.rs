@@ -57,7 +57,7 @@ pub struct Layer2 {
     pub addresses: Vec<(IpAddr, Interfaces)>,
 }
 
-/// What every node does about one Service.
+/// What every node does about one Service by layer 2. By BGP: [`bgp::everywhere`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Everywhere {
     pub addresses: Vec<IpAddr>,
@@ -65,8 +65,6 @@ pub struct Everywhere {
     pub succession: Vec<Name>,
     /// Every node that is known or alive, by name.
     pub layer2: Vec<(Name, Result<Layer2, Refusal>)>,
-    /// The same nodes. Whether their speakers are alive is not looked at.
-    pub bgp: Vec<(Name, bgp::Outcome)>,
 }
 
 impl Everywhere {
@@ -152,7 +150,7 @@ pub fn spreadable(cluster: &Cluster, service: &Service, serving: &Serving) -> Op
     Some(Election::of(cluster, service, serving, &addresses).ok()?.spreadable())
 }
 
-/// As [`on_node`] decides on each node.
+/// As [`on_node`] decides by layer 2 on each node.
 pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Everywhere {
     let addresses = match addresses(cluster, service) {
         Ok(addresses) => addresses,
@@ -160,8 +158,7 @@ pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Ev
             return Everywhere {
                 addresses: Vec::new(),
                 succession: Vec::new(),
-                layer2: for_all(cluster, &Err(refusal.clone())),
-                bgp: for_all(cluster, &Err(bgp::common(refusal))),
+                layer2: for_all(cluster, &Err(refusal)),
             };
         }
     };
@@ -169,11 +166,7 @@ pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Ev
         Ok(election) => election.everywhere(),
         Err(refusal) => (Vec::new(), for_all(cluster, &Err(refusal))),
     };
-    let bgp = match Question::of(cluster, service, serving, &addresses) {
-        Ok(question) => question.everywhere(),
-        Err(refusal) => for_all(cluster, &Err(refusal)),
-    };
-    Everywhere { addresses, succession, layer2, bgp }
+    Everywhere { addresses, succession, layer2 }
 }
 
 fn for_all<T: Clone>(cluster: &Cluster, outcome: &T) -> Vec<(Name, T)> {

@@ -184,8 +184,16 @@ impl Notification {
 impl fmt::Display for Notification {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_hard_reset() && self.data.len() >= 2 {
-            return write!(f, "Cease/Hard Reset (6/9) for {}", self.inner());
+            f.write_str("Cease/Hard Reset (6/9) for ")?;
+            // Of those within that, which mean nothing, there could be as many as fit into a message.
+            return self.inner().describe(f);
         }
+        self.describe(f)
+    }
+}
+
+impl Notification {
+    fn describe(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (code, subcode) = self.names();
         write!(f, "{code}")?;
         if let Some(subcode) = subcode {
@@ -240,5 +248,7 @@ mod tests {
         let hard = Notification::hard_reset(&reason);
         assert_eq!((hard.is_hard_reset(), hard.inner()), (true, reason.clone()));
         assert_eq!(reason.inner(), reason);
+        let nested = Notification::with(CEASE, cease::HARD_RESET, [CEASE, cease::HARD_RESET].repeat(32_000));
+        assert_eq!(nested.to_string(), "Cease/Hard Reset (6/9) for Cease/Hard Reset (6/9)");
     }
 }

@@ -31,6 +31,17 @@ pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &s
     Question::of(cluster, service, serving, &addresses)?.on_node(node)
 }
 
+/// The same for every node that is known or alive, by name. Whether their speakers are alive is not looked at.
+pub fn everywhere(cluster: &Cluster, service: &Service, serving: &Serving) -> Vec<(Name, Outcome)> {
+    let addresses = super::addresses(cluster, service).map_err(common);
+    let question =
+        addresses.as_ref().map_err(Arc::clone).and_then(|it| Question::of(cluster, service, serving, it));
+    match question {
+        Ok(question) => question.everywhere(),
+        Err(refusal) => super::for_all(cluster, &Err(refusal)),
+    }
+}
+
 /// For the reason for which a Service is not announced in any way.
 pub(super) fn common(refusal: super::Refusal) -> Arc<Refusal> {
     Arc::new(refusal.into())

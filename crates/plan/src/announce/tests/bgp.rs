@@ -362,7 +362,7 @@ fn extras_are_part_of_the_route() {
     };
     let cluster = plain(vec![bgp("a", &BOTH).with(extras)]);
     let serving = Serving { anywhere: true, nodes: BTreeMap::from([("iris1".to_owned(), 3)]) };
-    let all = everywhere(&cluster, &service(&["10.20.30.1"]), &serving).bgp;
+    let all = crate::announce::bgp::everywhere(&cluster, &service(&["10.20.30.1"]), &serving);
     let routes = all.iter().map(|(_, outcome)| outcome.as_ref().unwrap()[0].clone()).collect::<Vec<_>>();
     let policy = &routes[0].policy;
     assert_eq!((policy.med, policy.prepended, policy.next_hop), (Some(5), 2, Some([192, 0, 2, 1].into())));

@@ -4,7 +4,7 @@ use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
 use super::*;
-use crate::announce::bgp::{Outcome, Refusal as BgpRefusal};
+use crate::announce::bgp::{self as announce_bgp, Outcome, Refusal as BgpRefusal};
 use crate::config::{BgpAdvertisement, RouteExtras};
 
 const NODES: [&str; 6] = ["a", "b", "c", "node-1", "node-2", "node-3"];
@@ -103,11 +103,12 @@ proptest! {
         let names: Vec<&Name> = all.layer2.iter().map(|(node, _)| node).collect();
         prop_assert!(names.is_sorted());
         prop_assert_eq!(names, cluster.names().collect::<Vec<_>>());
+        let bgp_everywhere = announce_bgp::everywhere(&cluster, &service, &serving);
         for (node, layer2) in &all.layer2 {
             let here = on_node(&cluster, &service, &serving, node);
             prop_assert_eq!(&here.addresses, &all.addresses);
             prop_assert_eq!(&here.layer2, layer2, "{}", node);
-            let bgp = all.bgp.iter().find(|(name, _)| name == node).map(|(_, outcome)| outcome);
+            let bgp = bgp_everywhere.iter().find(|(name, _)| name == node).map(|(_, outcome)| outcome);
             prop_assert_eq!(Some(&here.bgp), bgp, "{}", node);
         }
     }
@@ -204,7 +205,8 @@ proptest! {
         let reversed = Cluster::new(Arc::new(config), nodes, alive, cluster.options().clone());
         let (one, other) = (everywhere(&cluster, &service, &serving), everywhere(&reversed, &service, &serving));
         prop_assert_eq!(one.succession, other.succession);
-        for ((node, one), (_, other)) in one.bgp.iter().zip(&other.bgp) {
+        let bgp_of = |cluster| announce_bgp::everywhere(cluster, &service, &serving);
+        for ((node, one), (_, other)) in bgp_of(&cluster).iter().zip(&bgp_of(&reversed)) {
             let word = |it: &Outcome| it.as_ref().err().map(|it| BgpRefusal::reason(it));
             prop_assert_eq!(word(one), word(other), "{}", node);
         }

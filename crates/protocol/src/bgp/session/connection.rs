@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::agree::{Agreed, longest_received};
 use super::received::Received;
+use super::refresh::Refreshes;
 use super::state::Phase;
 use super::{ConnectionId, Ends};
 use crate::bgp::RibOut;
@@ -55,6 +56,7 @@ pub(super) struct Up {
     pub(super) since: Instant,
     pub(super) rib: RibOut,
     pub(super) received: Received,
+    pub(super) refreshes: Refreshes,
 }
 
 impl Connection {
@@ -188,6 +190,7 @@ impl Connection {
             Stage::Connecting { until, .. } => Some(until),
             _ => None,
         };
-        [until, self.hold_at, self.keepalive_at, self.stuck_at].into_iter().flatten().min()
+        let refresh = self.up().and_then(|up| up.refreshes.deadline());
+        [until, self.hold_at, self.keepalive_at, self.stuck_at, refresh].into_iter().flatten().min()
     }
 }

@@ -232,8 +232,9 @@ impl Session {
                 now,
             );
         }
-        // Or has forgotten the session: then this makes its system say so.
-        let established = self.connections.iter().find(|it| it.phase() == Phase::Established);
+        // Or has forgotten the session: then this makes its system say so, as does whatever else is on its way.
+        let is_quiet = |it: &&Connection| it.phase() == Phase::Established && it.pending == 0;
+        let established = self.connections.iter().find(is_quiet);
         if let Some(id) = established.map(|connection| connection.id) {
             self.send(id, write::keep_alive());
         }
@@ -259,6 +260,9 @@ impl Session {
         if is_due(connection.keepalive_at) {
             self.send(id, write::keep_alive());
             self.plan_keepalive(id, now);
+        }
+        if let Some(up) = self.connection_mut(id).and_then(Connection::up_mut) {
+            up.refreshes.take_due(now).into_iter().for_each(|family| up.rib.refresh(family));
         }
     }
 

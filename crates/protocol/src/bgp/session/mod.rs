@@ -2,7 +2,7 @@
 //! how it ends. Knows no socket and no clock, and keeps nothing of what the neighbour tells but how much it is.
 //!
 //! Where to look: `settings` is what is wanted, `agree` what two OPEN messages come to, `connection` one TCP connection and its
-//! timers, `machine` what every input does, `talk` what is received, `ending` how it ends, `retry` when to connect again, `next_hop` where routes lead, `state` what is shown.
+//! timers, `machine` what every input does, `talk` what is received, `ending` how it ends, `retry` when to connect again, `refresh` how often all is told once more, `next_hop` where routes lead, `state` what is shown.
 
 mod agree;
 mod connection;
@@ -10,6 +10,7 @@ mod ending;
 mod machine;
 mod next_hop;
 mod received;
+mod refresh;
 mod retry;
 mod settings;
 mod state;

@@ -8,6 +8,7 @@ use super::ending::Ending;
 use super::machine::Session;
 use super::next_hop::next_hops;
 use super::received::Received;
+use super::refresh::Refreshes;
 use super::{ConnectionId, Event, Origin, Output, Phase};
 use crate::bgp::attribute::Handling;
 use crate::bgp::capability::Family;
@@ -67,7 +68,7 @@ impl Session {
                 }
             }
             Ok(Message::Update(update)) => self.update_received(id, &update, now),
-            Ok(Message::RouteRefresh(refresh)) => self.refresh_received(id, refresh),
+            Ok(Message::RouteRefresh(refresh)) => self.refresh_received(id, refresh, now),
             Ok(Message::Notification(notification)) => self.end(id, Ending::Heard(notification), now),
             Err(notification) => {
                 self.state.mistakes.resets += u64::from(phase == Phase::Established);
@@ -147,7 +148,7 @@ impl Session {
                 hold_secs: agreed.hold_secs,
                 families: agreed.form.families.iter().copied().collect(),
             }));
-            let up = Up { since: now, rib, received: Received::new(most) };
+            let up = Up { since: now, rib, received: Received::new(most), refreshes: Refreshes::default() };
             connection.stage = Stage::Established(talk, agreement, Box::new(up));
             connection.heard(now);
         }
@@ -171,13 +172,15 @@ impl Session {
         }
     }
 
-    fn refresh_received(&mut self, id: ConnectionId, refresh: Option<RouteRefresh>) {
+    fn refresh_received(&mut self, id: ConnectionId, refresh: Option<RouteRefresh>, now: Instant) {
         let Some(connection) = self.connection_mut(id) else { return };
         let is_agreed = |family| connection.form().is_some_and(|form: &Form| form.families.contains(&family));
         let is_enhanced = connection.agreement().is_some_and(|it| it.agreed.has_enhanced_refresh);
         match refresh {
             Some(RouteRefresh::Request(family)) if is_agreed(family) => {
-                if let Some(up) = connection.up_mut() {
+                if let Some(up) = connection.up_mut()
+                    && up.refreshes.ask(family, now)
+                {
                     up.rib.refresh(family);
                 }
             }

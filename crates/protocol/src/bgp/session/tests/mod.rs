@@ -1,6 +1,7 @@
 //! One machine against a script, and two against each other.
 
 mod desk;
+mod hostile;
 mod openings;
 mod pair;
 mod recovery;
