@@ -29,11 +29,13 @@ pub const MAX_PREFIXES: &str = "ferrolb.io/max-prefixes";
 pub const TCP_AO: &str = "ferrolb.io/tcp-ao";
 /// The peer connects, not we.
 pub const PASSIVE: &str = "ferrolb.io/passive";
+/// Whoever connects from the addresses that begin as its address does, in so many bits, is such a peer.
+pub const PREFIX_LENGTH: &str = "ferrolb.io/peer-prefix-length";
 /// How packets to it are marked.
 pub const DSCP: &str = "ferrolb.io/dscp";
 
 pub const OF_ADVERTISEMENTS: [&str; 5] = [MED, PREPEND, NEXT_HOP, LINK_BANDWIDTH, GRACEFUL_SHUTDOWN];
-pub const OF_PEERS: [&str; 6] = [ROLE, TTL_SECURITY, MAX_PREFIXES, TCP_AO, PASSIVE, DSCP];
+pub const OF_PEERS: [&str; 7] = [ROLE, TTL_SECURITY, MAX_PREFIXES, TCP_AO, PASSIVE, PREFIX_LENGTH, DSCP];
 
 const PREFIX: &str = "ferrolb.io/";
 const PREPENDED_MAX: u8 = 10;
@@ -53,6 +55,8 @@ pub enum AnnotationError {
     TwoNextHops(String),
     #[error("annotation {ROLE} is {0:?}, which is none of provider, customer, peer, rs-server and rs-client")]
     Role(String),
+    #[error("annotation {PREFIX_LENGTH} is for peers with spec.peerAddress")]
+    PrefixOfNothing,
     #[error("annotation {ROLE} is for peers of another AS")]
     InternalRole,
     #[error("annotation {TTL_SECURITY} allows one hop, and spec.ebgpMultiHop asks for more")]
@@ -108,6 +112,7 @@ pub fn of_peer(
         max_prefixes: reader.number(MAX_PREFIXES, 1, u32::MAX),
         tcp_ao: None,
         is_passive: reader.flag(PASSIVE).unwrap_or(false),
+        prefix_length: reader.prefix_length(spec),
         dscp: reader.small(DSCP, 0, DSCP_MAX),
     };
     let tcp_ao = reader.tcp_ao(spec);
@@ -193,6 +198,15 @@ impl<'a> Reader<'a> {
         let is_internal =
             spec.peer_asn == Some(spec.my_asn) || spec.dynamic_asn.as_deref() == Some("internal");
         if is_internal { self.refuse(AnnotationError::InternalRole) } else { Some(role) }
+    }
+
+    fn prefix_length(&mut self, spec: &BGPPeerSpec) -> Option<u8> {
+        self.text(PREFIX_LENGTH)?;
+        match spec.peer_address.as_deref().and_then(parse_address) {
+            Some(IpAddr::V4(_)) => self.small(PREFIX_LENGTH, 0, 32),
+            Some(IpAddr::V6(_)) => self.small(PREFIX_LENGTH, 0, 128),
+            None => self.refuse(AnnotationError::PrefixOfNothing),
+        }
     }
 
     fn ttl_security(&mut self, spec: &BGPPeerSpec) -> Option<u8> {
@@ -312,9 +326,11 @@ mod tests {
             (MAX_PREFIXES, "1000"),
             (TCP_AO, "secret=key,id=7,algorithm=aes-128-cmac-96"),
             (PASSIVE, "true"),
+            (PREFIX_LENGTH, "24"),
             (DSCP, "48"),
         ]);
-        let (wanted, errors) = of_peer(&asked, &BGPPeerSpec::default());
+        let spec = BGPPeerSpec { peer_address: Some("192.0.2.0".to_owned()), ..BGPPeerSpec::default() };
+        let (wanted, errors) = of_peer(&asked, &spec);
         assert_eq!(errors, []);
         let expected = PeerExtras {
             role: Some(Role::RouteServerClient),
@@ -322,6 +338,7 @@ mod tests {
             max_prefixes: Some(1000),
             tcp_ao: None,
             is_passive: true,
+            prefix_length: Some(24),
             dscp: Some(48),
         };
         assert_eq!(wanted.extras, expected);
@@ -348,6 +365,7 @@ mod tests {
             (TTL_SECURITY, "true", "allows one hop, and spec.ebgpMultiHop asks for more"),
             (MAX_PREFIXES, "0", "is \"0\", which is no number from 1 to 4294967295"),
             (PASSIVE, "1", "is \"1\", which is neither \"true\" nor \"false\""),
+            (PREFIX_LENGTH, "24", "is for peers with spec.peerAddress"),
             (DSCP, "64", "is \"64\", which is no number from 0 to 63"),
             (TCP_AO, "secret=key,id=1", "and a password exclude each other"),
             (

@@ -3,31 +3,26 @@
 //!
 //! Usage, as root, in a network namespace of its own: `unshare --net bench_speaker FERROLB`.
 
+#[path = "support/cluster.rs"]
+mod cluster;
 #[path = "support/process.rs"]
 mod process;
 
-use std::io::{BufRead, BufReader};
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
+use cluster::{Cluster, SERVICES, start_server};
 use ferrolb::layer2::wire::Wire;
-use http::{Method, Request, StatusCode};
+use http::Request;
 use http_body_util::BodyExt;
 use kube::client::Body;
-use kube::config::{KubeConfigOptions, Kubeconfig};
-use kube::{Client, Config};
 use process::Process;
 use protocol::l2::ethernet::TYPE_ARP;
 use serde_json::{Value, json};
 
-const NAMESPACE: &str = "metallb-system";
-const NODE: &str = "node-a";
-const SERVICES: &str = "/api/v1/namespaces/default/services";
-const SLICES: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices";
-const ENDPOINTS: usize = 3;
 const SINGLES: usize = 200;
 /// The first address of the pool.
 const FIRST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 0);
@@ -57,7 +52,6 @@ async fn main() -> anyhow::Result<()> {
 async fn measure(binary: &Path, folder: &Path) -> anyhow::Result<()> {
     let _server = start_server(binary, folder)?;
     let world = World::open(folder).await?;
-    world.set_up().await?;
     let wire = Wire::open("client", TYPE_ARP)?;
     let speaker = start_speaker(binary, folder)?;
     println!("{}", json!({"bench": "speaker/empty/rss", "megabytes": round(speaker.resident_megabytes()?)}));
@@ -81,26 +75,8 @@ async fn measure(binary: &Path, folder: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn start_server(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
-    let mut command = Command::new(binary);
-    command.args(["standalone", "--memory", "--bind", "127.0.0.1:0", "--namespace", NAMESPACE]);
-    command.args(["--service-cluster-ip-range", "10.96.0.0/12", "--data-dir"]);
-    let mut server = Process::start(command.arg(folder).stderr(Stdio::piped()))?;
-    let mut lines = BufReader::new(server.0.stderr.take().context("a pipe")?).lines();
-    let is_up = lines.by_ref().map_while(Result::ok).any(|line| line.contains("Services get addresses now"));
-    ensure!(is_up, "the server has ended");
-    std::thread::spawn(move || lines.for_each(drop));
-    Ok(server)
-}
-
 fn start_speaker(binary: &Path, folder: &Path) -> anyhow::Result<Process> {
-    let excluded = folder.join("excluded.yaml");
-    std::fs::write(&excluded, "announcedInterfacesToExclude: [\"^lo$\", \"^client$\"]\n")?;
-    let mut command = Command::new(binary);
-    command.args(["speaker", "--namespace", NAMESPACE, "--node-name", NODE, "--port=0", "--log-level=warn"]);
-    command.args(["--health-probe-port=0", "--kubeconfig"]).arg(folder.join("admin.kubeconfig"));
-    command.arg("--exclude-interfaces-file").arg(excluded);
-    Process::start(&mut command)
+    cluster::start_speaker(binary, folder, &["^lo$", "^client$"])
 }
 
 async fn idle(speaker: &Process) -> anyhow::Result<()> {
@@ -114,32 +90,20 @@ async fn idle(speaker: &Process) -> anyhow::Result<()> {
 }
 
 struct World {
-    client: Client,
+    cluster: Cluster,
 }
 
 impl World {
     async fn open(folder: &Path) -> anyhow::Result<World> {
-        let kubeconfig = Kubeconfig::read_from(folder.join("admin.kubeconfig"))?;
-        let config = Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await?;
-        Ok(World { client: Client::try_from(config)? })
-    }
-
-    async fn set_up(&self) -> anyhow::Result<()> {
-        let of_metallb = |plural: &str| format!("/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/{plural}");
-        let object = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "metallb.io/v1beta1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-        let pool = object("IPAddressPool", "pool", json!({"addresses": [format!("{FIRST}/16")]}));
-        self.post(&of_metallb("ipaddresspools"), pool).await?;
-        self.post(&of_metallb("l2advertisements"), object("L2Advertisement", "all", json!({}))).await?;
-        let labels = json!({"kubernetes.io/hostname": NODE});
-        let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE, "labels": labels}});
-        self.post("/api/v1/nodes", node).await
+        let cluster = Cluster::open(folder, &format!("{FIRST}/16")).await?;
+        cluster.configure("v1beta1", "L2Advertisement", "all", json!({})).await?;
+        Ok(World { cluster })
     }
 
     /// Services that can be served, until all of them are announced.
     async fn grow(&self, from: usize, to: usize, wire: &Wire) -> anyhow::Result<()> {
         for number in from..to {
-            self.slice(number).await?;
-            self.service(number).await?;
+            self.cluster.serve(number).await?;
         }
         self.all_are_announced(wire, to)
     }
@@ -153,40 +117,12 @@ impl World {
         Ok(())
     }
 
-    async fn slice(&self, number: usize) -> anyhow::Result<()> {
-        let endpoint = |index: usize| {
-            json!({"addresses": [format!("10.200.{index}.1")], "nodeName": format!("node-{index}"),
-                "conditions": {"ready": true, "serving": true, "terminating": false}})
-        };
-        let name = format!("service-{number}");
-        let slice = json!({
-            "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
-            "metadata": {"name": format!("{name}-1"), "labels": {"kubernetes.io/service-name": name}},
-            "addressType": "IPv4", "endpoints": (0..ENDPOINTS).map(endpoint).collect::<Vec<_>>(),
-            "ports": [{"name": "http", "port": 8080, "protocol": "TCP"}],
-        });
-        self.post(SLICES, slice).await
-    }
-
-    async fn service(&self, number: usize) -> anyhow::Result<()> {
-        let name = format!("service-{number}");
-        let service = json!({
-            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": {"app": name}},
-            "spec": {
-                "type": "LoadBalancer", "allocateLoadBalancerNodePorts": false, "selector": {"app": name},
-                "ports": [{"name": "http", "port": 80}],
-            },
-        });
-        self.post(SERVICES, service).await
-    }
-
     /// From the moment in which others see the address of a Service to its first frame.
     async fn assigned(&self, wire: &Wire) -> anyhow::Result<()> {
         let mut lines = self.watch().await?;
         let mut times = Vec::new();
         for number in 1_000..1_000 + SINGLES {
-            self.slice(number).await?;
-            self.service(number).await?;
+            self.cluster.serve(number).await?;
             let (seen, address) = lines.next_address(&format!("service-{number}")).await?;
             let is_it = |frame: &[u8]| frame[28..32] == address.octets();
             wire.wait_for(DEADLINE, is_it)?.context("not announced")?;
@@ -200,13 +136,11 @@ impl World {
     async fn served_again(&self, wire: &Wire) -> anyhow::Result<()> {
         let mut times = Vec::new();
         for number in 0..SINGLES {
-            let path = format!("{SLICES}/service-{number}-1");
-            let (code, _) = self.call(Method::DELETE, &path, &Value::Null).await?;
-            ensure!(code.is_success(), "{path}: {code}");
+            self.cluster.delete_slice(number).await?;
             // It must have been lost before it can be won.
             tokio::time::sleep(Duration::from_millis(20)).await;
             let address = Ipv4Addr::from_bits(u32::from(FIRST) + u32::try_from(number)?);
-            self.slice(number).await?;
+            self.cluster.slice(number).await?;
             let begin = Instant::now();
             let is_it = |frame: &[u8]| frame[28..32] == address.octets();
             wire.wait_for(DEADLINE, is_it)?.context("not announced")?;
@@ -218,23 +152,8 @@ impl World {
 
     async fn watch(&self) -> anyhow::Result<Watch> {
         let request = Request::get(format!("{SERVICES}?watch=true&resourceVersion=0")).body(Body::empty())?;
-        let body = self.client.send(request).await?.into_body();
+        let body = self.cluster.client.send(request).await?.into_body();
         Ok(Watch { body, buffer: Vec::new() })
-    }
-
-    async fn post(&self, path: &str, object: Value) -> anyhow::Result<()> {
-        let (code, answer) = self.call(Method::POST, path, &object).await?;
-        ensure!(code == StatusCode::CREATED, "{path}: {answer}");
-        Ok(())
-    }
-
-    async fn call(&self, method: Method, path: &str, body: &Value) -> anyhow::Result<(StatusCode, Value)> {
-        let bytes = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
-        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
-        let response = self.client.send(request.body(Body::from(bytes))?).await?;
-        let code = response.status();
-        let bytes = response.into_body().collect().await?.to_bytes();
-        Ok((code, serde_json::from_slice(&bytes).unwrap_or_default()))
     }
 }
 

@@ -177,6 +177,8 @@ pub struct PeerExtras {
     pub tcp_ao: Option<TcpAo>,
     /// Wait for the peer to connect.
     pub is_passive: bool,
+    /// It is whoever connects from the addresses that begin as this one does.
+    pub prefix_length: Option<u8>,
     pub dscp: Option<u8>,
 }
 

@@ -5,6 +5,7 @@
 
 mod ears;
 mod faults;
+#[path = "../support/figures.rs"]
 mod figures;
 mod load;
 mod planned;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use plan::config::{self, Peer, PeerEndpoint, RemoteAsn};
 use protocol::bgp::capability::Family;
 use protocol::bgp::route::Routes;
@@ -20,8 +21,11 @@ const RESTART_SECS: u16 = 120;
 
 /// `routes` are not known yet, or all there are.
 pub fn neighbour(peer: &Peer, node: &str, routes: Option<Arc<Routes>>) -> Neighbour {
+    let range = |address| IpNet::new(address, peer.extras.prefix_length?).ok();
     let endpoint = match &peer.endpoint {
-        PeerEndpoint::Address(address) => Endpoint::Address(*address),
+        PeerEndpoint::Address(address) => {
+            range(*address).map_or(Endpoint::Address(*address), |range| Endpoint::Range(range.trunc()))
+        }
         PeerEndpoint::Interface(name) => Endpoint::Interface(name.clone()),
     };
     Neighbour {
@@ -41,6 +45,7 @@ pub fn neighbour(peer: &Peer, node: &str, routes: Option<Arc<Routes>>) -> Neighb
             IpAddr::V6(_) => None,
         }),
         settings: settings(peer, &endpoint, node),
+        obstacle: unread(peer.extras.tcp_ao.as_ref().map_or(&peer.password, |ao| &ao.key)),
         endpoint,
         routes,
     }
@@ -52,10 +57,13 @@ fn settings(peer: &Peer, endpoint: &Endpoint, node: &str) -> Settings {
     let both = [Family::IPV4_UNICAST, Family::IPV6_UNICAST];
     let families = match endpoint {
         _ if peer.dual_stack || is_unnumbered => both.into(),
-        Endpoint::Address(IpAddr::V6(_)) => BTreeSet::from([Family::IPV6_UNICAST]),
+        Endpoint::Address(IpAddr::V6(_)) | Endpoint::Range(IpNet::V6(_)) => {
+            BTreeSet::from([Family::IPV6_UNICAST])
+        }
         _ => BTreeSet::from([Family::IPV4_UNICAST]),
     };
-    let is_over_ipv6 = is_unnumbered || matches!(endpoint, Endpoint::Address(IpAddr::V6(_)));
+    let has_ipv6 = matches!(endpoint, Endpoint::Address(IpAddr::V6(_)) | Endpoint::Range(IpNet::V6(_)));
+    let is_over_ipv6 = is_unnumbered || has_ipv6;
     Settings {
         local_as: peer.local_asn.unwrap_or(peer.my_asn),
         router_as: peer.my_asn,
@@ -74,7 +82,7 @@ fn settings(peer: &Peer, endpoint: &Endpoint, node: &str) -> Settings {
         graceful_restart: peer.graceful_restart.then_some(Restart { secs: RESTART_SECS }),
         has_restarted: false,
         role: peer.extras.role.map(|role| LocalRole { role, is_strict: false }),
-        is_passive: peer.extras.is_passive,
+        is_passive: peer.extras.is_passive || matches!(endpoint, Endpoint::Range(_)),
         max_prefixes: peer.extras.max_prefixes,
         hostname: node.to_owned(),
     }
@@ -90,6 +98,17 @@ fn distance(peer: &Peer) -> Distance {
         RemoteAsn::External => false,
     };
     if is_internal || peer.ebgp_multi_hop { Distance::Any } else { Distance::Link }
+}
+
+/// A Secret that this speaker is not to read.
+fn unread(password: &config::Password) -> Option<String> {
+    match password {
+        config::Password::Secret { reference, value: None } => Some(format!(
+            "its password is in Secret {}/{}, which --frrk8s-secret-passthrough keeps from being read",
+            reference.namespace, reference.name
+        )),
+        _ => None,
+    }
 }
 
 fn password(password: &config::Password) -> Password {

@@ -74,6 +74,8 @@ pub struct Neighbour {
     pub router_id: Option<Ipv4Addr>,
     /// The router id in it is not looked at.
     pub settings: Settings,
+    /// Why there can be no session, as far as is known here already.
+    pub obstacle: Option<String>,
     /// `None`: not known yet. What was told before stays, and of what is told first this is not the end.
     pub routes: Option<Arc<Routes>>,
 }

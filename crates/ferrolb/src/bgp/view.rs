@@ -73,7 +73,7 @@ impl Answer {
         PeerView {
             neighbour: peer.neighbour.clone(),
             state: peer.state().clone(),
-            obstacle: obstacle.or_else(|| peer.obstacle(shared)),
+            obstacle: peer.neighbour.obstacle.clone().or(obstacle).or_else(|| peer.obstacle(shared)),
             told: Vec::new(),
             at: Instant::now(),
         }

@@ -19,18 +19,18 @@ const ANSWER_BYTES: u64 = 256 << 20;
 /// Where a speaker is told what is not for everybody.
 #[derive(Debug, Args)]
 pub(super) struct AdminArgs {
-    /// The socket of the speaker
-    #[arg(long, value_name = "FILE", env = admin::VARIABLE, default_value = admin::PATH)]
-    admin_socket: PathBuf,
+    /// The socket of the speaker, if it was told to have it anywhere in particular
+    #[arg(long, value_name = "FILE", env = admin::VARIABLE)]
+    admin_socket: Option<PathBuf>,
 }
 
 impl AdminArgs {
     pub(super) fn get(&self, path: &str) -> anyhow::Result<String> {
-        locally(&self.admin_socket, "GET", path)
+        locally(self.admin_socket.as_deref(), "GET", path)
     }
 
     pub(super) fn post(&self, path: &str) -> anyhow::Result<String> {
-        locally(&self.admin_socket, "POST", path)
+        locally(self.admin_socket.as_deref(), "POST", path)
     }
 }
 
@@ -42,9 +42,14 @@ pub(super) fn openly(address: SocketAddr, path: &str) -> anyhow::Result<String> 
     exchange(stream, "GET", path).with_context(reach)
 }
 
-fn locally(socket: &Path, method: &str, path: &str) -> anyhow::Result<String> {
-    let reach = || format!("no speaker answers at {}", socket.display());
-    let stream = UnixStream::connect(socket).with_context(reach)?;
+fn locally(socket: Option<&Path>, method: &str, path: &str) -> anyhow::Result<String> {
+    let usual = || admin::PATHS.map(Path::new).to_vec();
+    let sockets = socket.map_or_else(usual, |socket| vec![socket]);
+    let named: Vec<String> = sockets.iter().map(|socket| socket.display().to_string()).collect();
+    let reach = || format!("no speaker answers at {}", named.join(" or "));
+    let mut tried = sockets.iter().map(UnixStream::connect);
+    let first = tried.next().context("there is no socket")?;
+    let stream = tried.fold(first, Result::or).with_context(reach)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     exchange(stream, method, path).with_context(reach)
 }

@@ -230,7 +230,8 @@ fn details(peers: &[Peer]) -> String {
     let mut text = String::new();
     for peer in peers {
         let mut line = |name: &str, value: String| {
-            let _ = writeln!(text, "{:<16}{value}", format!("{name}:"));
+            let name = if name.is_empty() { String::new() } else { format!("{name}:") };
+            let _ = writeln!(text, "{name:<16}{value}");
         };
         line("Peer", format!("{} at {} port {}", peer.name, peer.endpoint, peer.port));
         line("State", format!("{} for {}", peer.state, output::age(peer.since_seconds)));

@@ -90,8 +90,8 @@ impl Servers {
     }
 
     /// For whoever runs this. Without it everything else works, so it is no failure if it cannot be.
-    pub(super) fn serve_admin(&mut self, path: &Path, router: Router) {
-        match admin::open(path) {
+    pub(super) fn serve_admin(&mut self, path: Option<&Path>, router: Router) {
+        match admin::open_somewhere(path) {
             Ok((listener, place)) => {
                 let stop = self.stop();
                 self.spawn(async move {
@@ -101,7 +101,7 @@ impl Servers {
                 });
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "nobody can ask for BGP sessions there");
+                tracing::warn!(%error, "nobody can ask for BGP sessions: there is no socket for it");
             }
         }
     }

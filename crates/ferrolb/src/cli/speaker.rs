@@ -19,7 +19,7 @@ use crate::logging;
 use crate::members;
 use crate::proxy;
 use crate::serving::probes::{self, Check};
-use crate::serving::{TlsOptions, admin, metrics};
+use crate::serving::{TlsOptions, metrics};
 use crate::speaker::{Members, OnHost, Options, Speaker, StatusLayout};
 use crate::sys;
 
@@ -123,9 +123,9 @@ pub(super) struct OwnArgs {
     /// Let BGP peers connect here too: addresses, with a port if it is not 179; otherwise this side connects, always
     #[arg(long, value_name = "ADDRESS", value_delimiter = ',')]
     bgp_listen: Vec<String>,
-    /// Where `ferrolb bgp` asks; nothing is served there if it is empty
-    #[arg(long, value_name = "FILE", default_value = admin::PATH)]
-    admin_socket: PathBuf,
+    /// Where `ferrolb bgp` asks, if not in /run/ferrolb, or /dev/shm/ferrolb where that cannot be written to
+    #[arg(long, value_name = "FILE")]
+    admin_socket: Option<PathBuf>,
     /// Make a Node of the own name if there is none, on hosts that no kubelet registers
     #[arg(long)]
     register_node: bool,
@@ -208,7 +208,7 @@ impl OwnArgs {
     }
 
     pub(super) fn admin_socket(&self) -> Option<&Path> {
-        Some(self.admin_socket.as_path()).filter(|path| !path.as_os_str().is_empty())
+        self.admin_socket.as_deref()
     }
 
     fn of_wire(&self) -> anyhow::Result<layer2::Options> {
@@ -359,9 +359,7 @@ async fn serve(
             )
             .await?;
     }
-    if let Some(path) = args.own.admin_socket() {
-        servers.serve_admin(path, bgp::router(speaker.sessions()));
-    }
+    servers.serve_admin(args.own.admin_socket(), bgp::router(speaker.sessions()));
     if args.port > 0 {
         let router = metrics::router(speaker.metrics().registry().clone(), client);
         servers.serve_metrics(args.port, &args.metrics_cert_dir, router, tls).await?;

@@ -87,8 +87,8 @@ pub(super) fn run(args: &StandaloneArgs) -> anyhow::Result<u8> {
             let router = probes::router(vec![Check::met()]).merge(members::router(members));
             servers.serve_probes(address, "--health-probe-port", router).await?;
         }
-        if let (Some(sessions), Some(path)) = (standalone.sessions(), args.own.admin_socket()) {
-            servers.serve_admin(path, bgp::router(sessions));
+        if let Some(sessions) = standalone.sessions() {
+            servers.serve_admin(args.own.admin_socket(), bgp::router(sessions));
         }
         servers.beside(standalone.run(stop)).await
     })?;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// Where it is, unless something else is said.
-pub const PATH: &str = "/run/ferrolb/speaker.sock";
+/// Where it is, unless something else is said: the first that can be made. In a container with nothing to write to there is
+/// shared memory still.
+pub const PATHS: [&str; 2] = ["/run/ferrolb/speaker.sock", "/dev/shm/ferrolb/speaker.sock"];
 /// What says something else.
 pub const VARIABLE: &str = "FERROLB_ADMIN_SOCKET";
 
@@ -23,8 +24,17 @@ impl Drop for Place {
     }
 }
 
+/// At this place, or the first of the usual ones that can be had.
+pub fn open_somewhere(given: Option<&Path>) -> io::Result<(UnixListener, Place)> {
+    if let Some(path) = given {
+        return open(path);
+    }
+    let [first, second] = PATHS.map(Path::new);
+    open(first).or_else(|error| open(second).map_err(|_| error))
+}
+
 /// Takes the place of one that nobody listens to any more.
-pub fn open(path: &Path) -> io::Result<(UnixListener, Place)> {
+fn open(path: &Path) -> io::Result<(UnixListener, Place)> {
     if UnixStream::connect(path).is_ok() {
         return Err(io::Error::new(io::ErrorKind::AddrInUse, "somebody listens there"));
     }

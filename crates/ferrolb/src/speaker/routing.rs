@@ -1,5 +1,7 @@
 //! Sessions with routers, and what is told over them: the difference to what was told before is handed on at once.
 
+use std::collections::BTreeSet;
+
 use plan::router::{RouterConfig, Routing};
 use plan::selector::Labels;
 use protocol::bgp::session::Stop;
@@ -14,6 +16,8 @@ pub(super) struct Routes {
     told: RouterConfig,
     /// And whether that was everything.
     has_told_all: bool,
+    /// Peers of which it was said that they ask for more than there is.
+    without_bfd: BTreeSet<String>,
     /// Peers may be others, or this node's labels.
     has_other_peers: bool,
 }
@@ -46,6 +50,12 @@ impl Session<'_> {
             for conflict in routes.routing.set_peers(&config.peers, labels) {
                 tracing::error!("{conflict}");
             }
+            let wants_bfd = config.peers.values().filter(|peer| peer.bfd_profile.is_some());
+            let without_bfd: BTreeSet<String> = wants_bfd.map(|peer| peer.name.clone()).collect();
+            for peer in without_bfd.difference(&routes.without_bfd) {
+                tracing::warn!(peer, "spec.bfdProfile of a BGPPeer has no effect yet: no BFD is spoken");
+            }
+            routes.without_bfd = without_bfd;
             is_other = true;
         }
         if is_other {

@@ -55,6 +55,7 @@ fn neighbour(name: &str, own: IpAddr, other: IpAddr, port: u16, settings: Settin
         distance: Distance::Any,
         security: Security::Md5(Password::default()),
         dscp: 48,
+        obstacle: None,
         router_id: None,
         settings,
         routes: Some(Arc::default()),

@@ -4,6 +4,7 @@
 //! Not here: 51 and 66 to 68 (FRR in a container of the speaker, its configuration and its reloads), 59, 93 and the halves
 //! of 95 with BFD, which nobody speaks yet, 91, 92 and 94 (metrics), 58 (ServiceBGPStatus) and whatever needs VRFs.
 
+mod annotations;
 mod restarts;
 mod routers;
 mod routes;
@@ -58,6 +59,10 @@ fn configuration(asn: u32, last: u8, neighbours: &[IpAddr], remote: RemoteAsn) -
 
 /// A BGPPeer, made or replaced, for nodes with these names or all.
 fn peer(site: &Site, name: &str, nodes: &[&str], spec: &Value) {
+    annotated_peer(site, name, nodes, &json!({}), spec);
+}
+
+fn annotated_peer(site: &Site, name: &str, nodes: &[&str], annotations: &Value, spec: &Value) {
     let mut spec = spec.clone();
     let fields = spec.as_object_mut().unwrap();
     fields.entry("myASN").or_insert(OWN.into());
@@ -70,7 +75,7 @@ fn peer(site: &Site, name: &str, nodes: &[&str], spec: &Value) {
     let mut object = json!({
         "apiVersion": "metallb.io/v1beta2",
         "kind": "BGPPeer",
-        "metadata": {"name": name, "namespace": "metallb-system"},
+        "metadata": {"name": name, "namespace": "metallb-system", "annotations": annotations},
         "spec": spec,
     });
     let (code, known) = site.call(Method::GET, &path, &Value::Null);

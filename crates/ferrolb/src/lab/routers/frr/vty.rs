@@ -35,10 +35,13 @@ impl Vty {
                 // 1 is a warning, as where there is nothing to show.
                 return if code <= 1 { Ok(text) } else { Err(refused(line, &text)) };
             }
-            match self.stream.read(&mut part)? {
-                0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),
-                _ if answer.len() > ANSWER_BYTES => return Err(std::io::ErrorKind::InvalidData.into()),
-                length => answer.extend_from_slice(&part[..length]),
+            match self.stream.read(&mut part) {
+                // A read with a time limit is not begun again by itself when a child of the lab ends.
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+                Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) if answer.len() > ANSWER_BYTES => return Err(std::io::ErrorKind::InvalidData.into()),
+                Ok(length) => answer.extend_from_slice(&part[..length]),
             }
         }
     }
