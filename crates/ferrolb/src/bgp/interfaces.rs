@@ -59,6 +59,12 @@ impl Interfaces {
         self.links.values().find(|link| link.name == name && link.has(flags::UP)).map(|link| link.index)
     }
 
+    /// Whether connections can be made from there.
+    pub(super) fn have(&self, source: Option<IpAddr>, device: Option<&str>) -> bool {
+        source.is_none_or(|source| self.with(source).is_some())
+            && device.is_none_or(|device| self.named(device).is_some())
+    }
+
     /// The station that frames from an interface come from.
     pub(super) fn station(&self, index: u32) -> Option<protocol::l2::MacAddress> {
         self.links.get(&index)?.station

@@ -5,11 +5,12 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use protocol::bgp::notification::{Notification, cease};
 use protocol::bgp::write;
 use rustix::event::epoll;
+use rustix::io::Errno;
 use socket2::Socket;
 
 use super::connection::Connection;
@@ -21,6 +22,10 @@ use super::{Endpoint, LIMITS, Neighbour};
 const AT_ONCE: usize = 16;
 /// Who is refused, and has not gone yet.
 const REFUSED: usize = 64;
+/// If there is no descriptor left for those that connect, they wait.
+const REST: Duration = Duration::from_secs(1);
+/// Strangers are not worth more than a line in so long.
+const LINE_EVERY: Duration = Duration::from_secs(1);
 /// What stands between the name of a range and an address of it.
 const OF_RANGE: char = '/';
 
@@ -33,6 +38,7 @@ pub(super) struct Listeners {
     failed: BTreeMap<(SocketAddr, String), String>,
     /// Connections that nobody wants, until the other side has heard so.
     refused: Vec<Connection>,
+    next_line: Option<Instant>,
 }
 
 struct Listener {
@@ -42,6 +48,8 @@ struct Listener {
     socket: Socket,
     /// Whose segments are to be signed, and how.
     secured: BTreeMap<(IpAddr, Option<u8>), Security>,
+    /// Nobody is accepted before.
+    rests_until: Option<Instant>,
 }
 
 pub(super) enum Whose {
@@ -59,6 +67,7 @@ impl Listeners {
             last_key: first_key,
             failed: BTreeMap::new(),
             refused: Vec::new(),
+            next_line: None,
         }
     }
 
@@ -70,6 +79,7 @@ impl Listeners {
         let mut vrfs: BTreeSet<&str> = neighbours.values().map(|it| it.vrf.as_str()).collect();
         vrfs.insert("");
         self.open.retain(|listener| vrfs.contains(listener.vrf.as_str()));
+        self.failed.retain(|(_, vrf), _| vrfs.contains(vrf.as_str()));
         for (address, vrf) in
             self.addresses.iter().flat_map(|address| vrfs.iter().map(move |it| (*address, *it)))
         {
@@ -84,7 +94,9 @@ impl Listeners {
                     self.open.push(listener);
                 }
                 Err(why) => {
-                    tracing::warn!(%address, vrf, why, "BGP neighbours cannot connect");
+                    if self.failed.get(&at) != Some(&why) {
+                        tracing::warn!(%address, vrf, why, "BGP neighbours cannot connect");
+                    }
                     self.failed.insert(at, why);
                 }
             }
@@ -100,15 +112,29 @@ impl Listeners {
         }
     }
 
-    pub(super) fn accept(&self, key: u64) -> Vec<Accepted> {
-        let Some(listener) = self.open.iter().find(|it| it.key == key && key > self.first_key) else {
+    pub(super) fn have_failed(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    pub(super) fn accept(&mut self, key: u64, poll: &OwnedFd, now: Instant) -> Vec<Accepted> {
+        let first_key = self.first_key;
+        let Some(listener) = self.open.iter_mut().find(|it| it.key == key && key > first_key) else {
             return Vec::new();
         };
         let mut accepted = Vec::new();
         for _ in 0..AT_ONCE {
-            let Ok((socket, remote)) = listener.socket.accept() else { break };
-            if let Some(remote) = remote.as_socket() {
-                accepted.push((socket, remote, listener.vrf.clone()));
+            match listener.socket.accept() {
+                Ok((socket, remote)) => {
+                    let remote = remote.as_socket();
+                    accepted.extend(remote.map(|remote| (socket, remote, listener.vrf.clone())));
+                }
+                Err(error) => {
+                    if is_exhausted(&error) {
+                        tracing::warn!(address = %listener.address, %error, "BGP neighbours that connect have to wait");
+                        listener.rest(poll, now);
+                    }
+                    break;
+                }
             }
         }
         accepted
@@ -170,7 +196,17 @@ impl Listeners {
     }
 
     /// With a word, which is to arrive. Beyond a number of them that nobody needs, without.
-    pub(super) fn refuse(&mut self, socket: Socket, why: &str, poll: &OwnedFd, now: Instant) {
+    pub(super) fn refuse(
+        &mut self,
+        (socket, remote): (Socket, SocketAddr),
+        why: &str,
+        poll: &OwnedFd,
+        now: Instant,
+    ) {
+        if self.next_line.is_none_or(|at| at <= now) {
+            self.next_line = Some(now + LINE_EVERY);
+            tracing::info!(%remote, why, "BGP connection is refused");
+        }
         if self.refused.len() >= REFUSED {
             return;
         }
@@ -185,13 +221,20 @@ impl Listeners {
         }
     }
 
-    /// Lets go of those that have heard it.
-    pub(super) fn drop_refused(&mut self, scratch: &mut [u8], now: Instant) {
+    /// Lets go of those that have heard it, and accepts others again.
+    pub(super) fn handle_timeout(&mut self, scratch: &mut [u8], poll: &OwnedFd, now: Instant) {
         self.refused.retain_mut(|refused| !refused.has_ended(now, scratch));
+        for listener in self.open.iter_mut().filter(|it| it.rests_until.is_some_and(|until| until <= now)) {
+            match listener.attend(poll) {
+                Ok(()) => listener.rests_until = None,
+                Err(_) => listener.rests_until = Some(now + REST),
+            }
+        }
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.refused.iter().filter_map(Connection::deadline).min()
+        let rests = self.open.iter().filter_map(|listener| listener.rests_until);
+        self.refused.iter().filter_map(Connection::deadline).chain(rests).min()
     }
 }
 
@@ -199,9 +242,22 @@ impl Listener {
     fn open(address: SocketAddr, vrf: &str, key: u64, poll: &OwnedFd) -> Result<Listener, String> {
         let device = Some(vrf).filter(|vrf| !vrf.is_empty());
         let socket = socket::listen(address, device).map_err(|error| error.to_string())?;
-        let data = epoll::EventData::new_u64(key);
-        epoll::add(poll, socket.as_fd(), data, epoll::EventFlags::IN).map_err(|error| error.to_string())?;
-        Ok(Listener { address, vrf: vrf.to_owned(), key, socket, secured: BTreeMap::new() })
+        let secured = BTreeMap::new();
+        let listener = Listener { address, vrf: vrf.to_owned(), key, socket, secured, rests_until: None };
+        listener.attend(poll).map_err(|error| error.to_string())?;
+        Ok(listener)
+    }
+
+    fn attend(&self, poll: &OwnedFd) -> io::Result<()> {
+        let key = epoll::EventData::new_u64(self.key);
+        Ok(epoll::add(poll, self.socket.as_fd(), key, epoll::EventFlags::IN)?)
+    }
+
+    /// Whoever connects stays there to be accepted, so the poll would have no other news.
+    fn rest(&mut self, poll: &OwnedFd, now: Instant) {
+        if epoll::delete(poll, self.socket.as_fd()).is_ok() {
+            self.rests_until = Some(now + REST);
+        }
     }
 
     fn secure(&mut self, neighbours: &BTreeMap<Arc<str>, Neighbour>) {
@@ -229,6 +285,10 @@ impl Listener {
         }
         self.secured = wanted;
     }
+}
+
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM))
 }
 
 fn one_of(range: &Neighbour, remote: IpAddr) -> Neighbour {

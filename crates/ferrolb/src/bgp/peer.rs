@@ -19,6 +19,10 @@ use super::{Endpoint, Neighbour};
 
 /// Of one connection, before others have their turn.
 const READ_AT_ONCE: usize = 1 << 16;
+/// To one neighbour, likewise.
+const WRITE_AT_ONCE: usize = 1 << 18;
+/// Connections that end are waited for, but not however many a neighbour makes.
+const ENDING: usize = 8;
 
 /// Without a connection, who is not configured by address is not remembered.
 const GIVEN_UP_AFTER: Duration = Duration::from_secs(10);
@@ -49,9 +53,8 @@ impl Keys {
         self.owners.get(&key).cloned()
     }
 
-    fn take(&mut self, peer: &Arc<str>, connection: ConnectionId) -> u64 {
+    fn next(&mut self) -> u64 {
         self.last += 1;
-        self.owners.insert(self.last, (Arc::clone(peer), connection));
         self.last
     }
 }
@@ -65,6 +68,10 @@ pub(super) struct Peer {
     found: Option<SocketAddr>,
     /// The machine wants to connect, and nobody knows where to yet.
     wants: Option<ConnectionId>,
+    /// This node had no such address or interface when it was to connect.
+    lacks_source: bool,
+    /// There is more to be said than others could wait for.
+    pub(super) has_more: bool,
     /// It is stopped, and goes when its connections have.
     pub(super) is_going: bool,
 }
@@ -87,6 +94,8 @@ impl Peer {
             accepted: 0,
             found: None,
             wants: None,
+            lacks_source: false,
+            has_more: false,
             is_going: false,
         };
         peer.tell_routes(now);
@@ -126,6 +135,9 @@ impl Peer {
         }
         let is_elsewhere = (&before.endpoint, before.port, before.source, &before.vrf)
             != (&after.endpoint, after.port, after.source, &after.vrf);
+        // What is being tried as it was to be until now may never come about.
+        let is_tried_otherwise = (&before.security, before.distance) != (&after.security, after.distance)
+            && !self.connections.values().any(Connection::is_open);
         if before.endpoint != after.endpoint {
             self.found = None;
         }
@@ -135,7 +147,7 @@ impl Peer {
             settings.has_restarted = self.session.settings().has_restarted;
             self.session.handle(Input::Settings(Box::new(settings)), now);
         }
-        if is_elsewhere {
+        if is_elsewhere || is_tried_otherwise {
             self.session.handle(Input::Lost { by: LostBy::Transport }, now);
         }
         self.tell_routes(now);
@@ -185,13 +197,30 @@ impl Peer {
     pub(super) fn accept(&mut self, socket: Socket, shared: &mut Shared, now: Instant) -> io::Result<()> {
         let remote = socket.peer_addr()?.as_socket().ok_or(io::ErrorKind::InvalidData)?;
         socket::adopt(&socket, remote.ip(), self.neighbour.distance, self.neighbour.dscp)?;
+        self.secure(&socket, remote.ip())?;
         self.accepted += 1;
         let connection = ConnectionId { origin: Origin::Theirs, number: self.accepted };
-        let key = shared.keys.take(&self.neighbour.name, connection);
-        let accepted = Connection::accepted(socket, key, &shared.poll)?;
-        self.connections.insert(connection, accepted);
+        let accepted = Connection::accepted(socket, shared.keys.next(), &shared.poll)?;
+        self.remember(connection, accepted, shared);
         self.connected(connection, shared, now);
         Ok(())
+    }
+
+    /// One that was accepted: where it came to segments may have gone unsigned, because nothing could be known of it there, or
+    /// until a moment ago.
+    fn secure(&self, socket: &Socket, remote: IpAddr) -> io::Result<()> {
+        if !self.neighbour.security.is_any() {
+            return Ok(());
+        }
+        match socket::secure(socket, remote, None, &self.neighbour.security) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            secured => secured,
+        }
+    }
+
+    fn remember(&mut self, id: ConnectionId, connection: Connection, shared: &mut Shared) {
+        shared.keys.owners.insert(connection.key, (Arc::clone(&self.neighbour.name), id));
+        self.connections.insert(id, connection);
     }
 
     fn connect(&mut self, connection: ConnectionId, shared: &mut Shared, now: Instant) {
@@ -200,13 +229,11 @@ impl Peer {
             return;
         };
         let dialled = socket::dial(&dial).and_then(|socket| {
-            let key = shared.keys.take(&self.neighbour.name, connection);
-            Connection::dialled(socket, key, &shared.poll).map_err(DialError::from)
+            Connection::dialled(socket, shared.keys.next(), &shared.poll).map_err(DialError::from)
         });
+        self.lacks_source = matches!(dialled, Err(DialError::Source(_) | DialError::Device(..)));
         match dialled {
-            Ok(dialled) => {
-                self.connections.insert(connection, dialled);
-            }
+            Ok(dialled) => self.remember(connection, dialled, shared),
             Err(error) => {
                 let why = error.to_string();
                 self.session.handle(Input::Failed { connection, why }, now);
@@ -218,8 +245,9 @@ impl Peer {
         let (remote, interface) = match &self.neighbour.endpoint {
             Endpoint::Address(address) => (SocketAddr::new(*address, self.neighbour.port), None),
             Endpoint::Interface(name) => {
-                shared.interfaces.named(name)?;
-                (self.found?, Some(name))
+                // Who was found on one that has gone is not to be found on another of its name.
+                let index = shared.interfaces.named(name)?;
+                (self.found.filter(|found| scope(*found) == index)?, Some(name))
             }
             Endpoint::Range(_) => return None,
         };
@@ -274,8 +302,9 @@ impl Peer {
         }
     }
 
-    fn connected(&mut self, connection: ConnectionId, shared: &Shared, now: Instant) {
+    fn connected(&mut self, connection: ConnectionId, shared: &mut Shared, now: Instant) {
         let Some(ends) = self.ends(connection, shared) else {
+            self.forget(connection, shared);
             let why = "it is gone already".to_owned();
             return self.session.handle(Input::Failed { connection, why }, now);
         };
@@ -291,7 +320,8 @@ impl Peer {
     /// Who this node is to a neighbour, unless it is configured: the address of the connection, if that is one of IPv4, or one of
     /// its interface. It stays as long as there is a connection.
     fn name_router(&mut self, ends: &Ends, shared: &Shared, now: Instant) {
-        if self.neighbour.router_id.is_some() || self.connections.len() > 1 {
+        let open = self.connections.values().filter(|connection| connection.is_open()).count();
+        if self.neighbour.router_id.is_some() || open > 1 {
             return;
         }
         let of_connection = match ends.local.ip() {
@@ -330,6 +360,11 @@ impl Peer {
 
     /// Interfaces have other addresses than before.
     pub(super) fn look_at_addresses(&mut self, shared: &Shared, now: Instant) {
+        let dial = self.dial(shared).filter(|_| self.lacks_source);
+        if dial.is_some_and(|dial| shared.interfaces.have(dial.source, dial.device.as_deref())) {
+            self.lacks_source = false;
+            self.session.handle(Input::Lost { by: LostBy::Transport }, now);
+        }
         let Some(ends) = self.state().ends else { return };
         let addresses = self.addresses(ends.local, shared);
         if addresses != ends.addresses {
@@ -354,11 +389,18 @@ impl Peer {
 
     /// Of one that connected by itself: it has gone, and is not waited for.
     pub(super) fn has_given_up(&self, now: Instant) -> bool {
-        self.state().phase != Phase::Established && now >= self.state().since + GIVEN_UP_AFTER
+        self.gives_up_at().is_some_and(|at| at <= now)
     }
 
-    /// Does what the machine wants done, until it wants nothing more.
+    pub(super) fn gives_up_at(&self) -> Option<Instant> {
+        let is_alone = self.connections.is_empty() && self.state().phase != Phase::Established;
+        is_alone.then(|| self.state().since + GIVEN_UP_AFTER)
+    }
+
+    /// Does what the machine wants done, until it wants nothing more or it is the turn of others.
     pub(super) fn follow(&mut self, shared: &mut Shared, now: Instant, events: &mut Vec<Event>) {
+        let mut room = WRITE_AT_ONCE;
+        self.has_more = false;
         loop {
             let mut is_idle = true;
             while let Some(output) = self.session.poll() {
@@ -367,6 +409,7 @@ impl Peer {
                     Output::Connect { connection } => self.connect(connection, shared, now),
                     Output::Send { connection, bytes } => {
                         if let Some(open) = self.connections.get_mut(&connection) {
+                            room = room.saturating_sub(bytes.len());
                             open.send(bytes);
                         }
                     }
@@ -375,7 +418,8 @@ impl Peer {
                 }
             }
             is_idle &= !self.write(shared, now);
-            if is_idle {
+            self.has_more = !is_idle && room == 0;
+            if is_idle || self.has_more {
                 return;
             }
         }
@@ -414,7 +458,14 @@ impl Peer {
         closing.end(now);
         let _ = closing.write(&shared.poll);
         if closing.has_ended(now, &mut shared.buffer) {
-            self.forget(connection, shared);
+            return self.forget(connection, shared);
+        }
+        let ending = self.connections.iter().filter_map(|(id, it)| it.deadline().map(|until| (until, *id)));
+        let ending: Vec<_> = ending.collect();
+        if ending.len() > ENDING
+            && let Some((_, oldest)) = ending.into_iter().min()
+        {
+            self.forget(oldest, shared);
         }
     }
 
@@ -434,6 +485,13 @@ impl Peer {
             Some(_) => format!("no router advertisement was heard on interface {name}"),
             None => format!("there is no interface {name} that is up"),
         })
+    }
+}
+
+fn scope(address: SocketAddr) -> u32 {
+    match address {
+        SocketAddr::V6(address) => address.scope_id(),
+        SocketAddr::V4(_) => 0,
     }
 }
 

@@ -19,8 +19,8 @@ use super::{Endpoint, LIMITS, Neighbour, Options, fallback_router_id};
 use crate::netlink::{self, Changes, Route};
 use crate::own_thread::{self, Next, Told};
 
-/// Events of the poll that are looked at in one go.
-const EVENTS: usize = 256;
+/// Events of the poll that are looked at in one go: all there are, because who has spoken is not to be taken for silent.
+const EVENTS: usize = 8192;
 /// Neighbours are told how it ends, and given so long to take note.
 const FAREWELL: Duration = Duration::from_millis(1500);
 /// An interface that could not be listened on, and other things that may mend themselves.
@@ -138,7 +138,12 @@ impl Thread {
     }
 
     fn deadline(&self, now: Instant) -> Instant {
-        let of_peers = self.peers.values().filter_map(Peer::deadline);
+        if self.peers.values().any(|peer| peer.has_more) {
+            return now;
+        }
+        let of_ranges = self.peers.iter().filter(|(name, _)| self.listeners.is_of_range(name));
+        let of_ranges = of_ranges.filter_map(|(_, peer)| peer.gives_up_at());
+        let of_peers = self.peers.values().filter_map(Peer::deadline).chain(of_ranges);
         let of_lighthouses = self.lighthouses.values().filter_map(Lighthouse::deadline);
         let others = [self.try_again, self.ends_by, self.listeners.deadline()].into_iter().flatten();
         of_peers.chain(of_lighthouses).chain(others).fold(now + IDLE, Instant::min)
@@ -150,7 +155,7 @@ impl Thread {
                 peer.handle_timeout(&mut self.shared, now);
             }
         }
-        self.listeners.drop_refused(&mut self.shared.buffer, now);
+        self.listeners.handle_timeout(&mut self.shared.buffer, &self.shared.poll, now);
         for lighthouse in self.lighthouses.values_mut() {
             lighthouse.handle_timeout(now);
         }
@@ -223,6 +228,9 @@ impl Thread {
             self.begin(neighbour, now);
         }
         self.listeners.follow(&self.wanted, &self.shared.poll);
+        if self.listeners.have_failed() {
+            self.try_again = Some(now + TRY_AGAIN);
+        }
         self.light(now);
     }
 
@@ -273,13 +281,9 @@ impl Thread {
             Err(error) => tracing::error!(%error, "changes of interfaces are not heard"),
         }
         if has_changed {
-            self.addresses_changed(now);
-            self.light(now);
+            self.peers.values_mut().for_each(|peer| peer.look_at_addresses(&self.shared, now));
+            self.look_around(now);
         }
-    }
-
-    fn addresses_changed(&mut self, now: Instant) {
-        self.peers.values_mut().for_each(|peer| peer.look_at_addresses(&self.shared, now));
     }
 
     fn take_bytes(&mut self, key: u64, now: Instant) {
@@ -298,7 +302,7 @@ impl Thread {
     }
 
     fn take_connections(&mut self, key: u64, now: Instant) {
-        for (socket, remote, vrf) in self.listeners.accept(key) {
+        for (socket, remote, vrf) in self.listeners.accept(key, &self.shared.poll, now) {
             let at = |peer: &&mut Peer| peer.is_at(remote, &vrf, &self.shared);
             let mut name = self.peers.values_mut().find(at).map(|peer| Arc::clone(&peer.neighbour.name));
             if name.is_none() {
@@ -309,8 +313,7 @@ impl Thread {
                         self.begin(*neighbour, now);
                     }
                     Whose::Nobody(why) => {
-                        tracing::info!(%remote, why, "BGP connection is refused");
-                        self.listeners.refuse(socket, why, &self.shared.poll, now);
+                        self.listeners.refuse((socket, remote), why, &self.shared.poll, now);
                         continue;
                     }
                 }

@@ -1,4 +1,10 @@
-//! Two engines on the loopback interface, each with an address of its own there.
+//! Two engines on the loopback interface, each with an address of its own there; and others beside them.
+
+mod changes;
+mod hostile;
+mod idle;
+mod refusals;
+mod stranger;
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -94,6 +100,12 @@ impl Pair {
 fn view(engine: &Bgp) -> PeerView {
     let mut views = engine.seen().peers(None, true).unwrap();
     assert_eq!(views.len(), 1);
+    views.remove(0)
+}
+
+fn view_of(engine: &Bgp, name: &str) -> PeerView {
+    let mut views = engine.seen().peers(Some(name), false).unwrap();
+    assert_eq!(views.len(), 1, "{name}");
     views.remove(0)
 }
 
