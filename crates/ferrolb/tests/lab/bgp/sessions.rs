@@ -257,3 +257,34 @@ fn sessions_come_back_and_take_new_timers_with_them() {
         });
     }
 }
+
+/// 57: nobody talks to whoever has another password, and one that comes later, from a Secret, is enough.
+#[test]
+fn passwords_are_the_same_on_both_sides() {
+    let Some(options) = options_with(&[Kind::Frr]) else { return };
+    let site = Site::up(Options { nodes: 1, routers: 1, ..options });
+    let mut configuration = configuration(OTHER, 1, &[address(1, true)], RemoteAsn::External);
+    configuration.neighbours[0].password = Some("secret".to_owned());
+    let router = site.lab.start_router("router", Kind::Frr, configuration).unwrap();
+    let spec = |further: Value| {
+        let mut spec = json!({"peerASN": OTHER, "peerAddress": "10.10.0.1", "connectTime": "1s"});
+        spec.as_object_mut().unwrap().extend(further.as_object().unwrap().clone());
+        spec
+    };
+    let is_up = || router.neighbour(&address(1, true).to_string()).unwrap().is_established;
+    for wrong in [json!({}), json!({"password": "terces"})] {
+        peer(&site, "router", &[], &spec(wrong));
+        stays("no session", || !is_up());
+    }
+    peer(&site, "router", &[], &spec(json!({"passwordSecret": {"name": "router"}})));
+    stays("no session", || !is_up());
+    site.post(
+        "/api/v1/namespaces/metallb-system/secrets",
+        &json!({
+            "metadata": {"name": "router"},
+            "type": "kubernetes.io/basic-auth",
+            "stringData": {"password": "secret"},
+        }),
+    );
+    has_sessions(&router, &[address(1, true)]);
+}
