@@ -186,6 +186,8 @@ impl Peer {
         }
         match &self.neighbour.endpoint {
             Endpoint::Address(address) => *address == remote.ip(),
+            // No key is known where it came to, so whoever got through did not sign.
+            Endpoint::Interface(_) if self.neighbour.security.is_any() => false,
             Endpoint::Interface(name) => match remote {
                 SocketAddr::V6(remote) => shared.interfaces.named(name) == Some(remote.scope_id()),
                 SocketAddr::V4(_) => false,
@@ -206,8 +208,7 @@ impl Peer {
         Ok(())
     }
 
-    /// One that was accepted: where it came to segments may have gone unsigned, because nothing could be known of it there, or
-    /// until a moment ago.
+    /// One that was accepted, and may have come about before it was known that its segments are to be signed.
     fn secure(&self, socket: &Socket, remote: IpAddr) -> io::Result<()> {
         if !self.neighbour.security.is_any() {
             return Ok(());

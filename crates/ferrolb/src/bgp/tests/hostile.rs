@@ -1,5 +1,7 @@
 //! Neighbours that do all they can to be in the way, and a session beside them that must not notice.
 
+use std::io::Write;
+use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, Scope};
@@ -9,10 +11,12 @@ use protocol::bgp::capability::Family;
 use protocol::bgp::prefix::Path;
 use protocol::bgp::update::{Form, write::announce};
 use protocol::bgp::{RouteRefresh, write};
+use rustix::event::epoll;
 use socket2::{SockRef, Socket};
 
 use super::stranger::{Scene, Stranger, THEIR_AS, WORDY, wordy_routes};
 use super::*;
+use crate::bgp::connection::Connection;
 
 /// Longer than a session lives that hears nothing.
 const TROUBLE: Duration = Duration::from_secs(5);
@@ -198,6 +202,24 @@ fn nobody_is_in_the_way_of_others() {
         assert!(told > 100, "{told}");
         assert!(view_of(&scene.pair.active, "tells-too-much").problem().unwrap().contains("1000 prefixes"));
     });
+}
+
+#[test]
+fn of_what_comes_at_the_end_only_some_is_thrown_away_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut other = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let accepted: Socket = listener.accept().unwrap().0.into();
+    accepted.set_nonblocking(true).unwrap();
+    let poll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let mut ending = Connection::accepted(accepted, 1, &poll).unwrap();
+    other.write_all(&[0; 100]).unwrap();
+    eventually("it has come", || {
+        ending.socket.peek(&mut [MaybeUninit::uninit(); 100]).is_ok_and(|it| it == 100)
+    });
+    let now = Instant::now();
+    ending.end(now);
+    assert!(!ending.has_ended(now, &mut [0]));
+    assert!(ending.read(&mut [0; 100]).unwrap().is_some_and(|rest| rest.len() > 50));
 }
 
 /// How many connections from there a listening side still holds.
