@@ -54,6 +54,7 @@ fn main() {
     let own_decisions = |cluster: &Cluster| {
         for service in &services {
             black_box(on_node(cluster, service, &serving, "node-042"));
+            let _ = black_box(bgp::on_node(cluster, service, &serving, "node-042"));
         }
     };
     report("announce_one_endpoint_change", best(|| own_decisions(&many)) / SERVICES as u32);

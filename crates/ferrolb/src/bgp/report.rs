@@ -1,6 +1,6 @@
 //! Sessions and routes as programs read them, and people. Passwords are in none of it.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use protocol::bgp::attribute::{NextHop, Outgoing};
 use protocol::bgp::capability::{Capability, Role};
@@ -88,11 +88,6 @@ impl PeerView {
         let failure = state.last_failure.clone();
         let last = error.into_iter().chain(failure).max_by_key(|(at, _)| *at).map(|(_, why)| why);
         self.obstacle.clone().or(last)
-    }
-
-    pub fn uptime(&self) -> Option<Duration> {
-        let is_up = self.state.phase == Phase::Established;
-        is_up.then(|| self.at.saturating_duration_since(self.state.since))
     }
 }
 
@@ -195,7 +190,7 @@ fn role_name(role: Role) -> &'static str {
     }
 }
 
-pub(crate) fn next_hop(next_hop: &NextHop) -> String {
+fn next_hop(next_hop: &NextHop) -> String {
     match next_hop {
         NextHop::V4(address) => address.to_string(),
         NextHop::V6 { global, link_local: Some(link_local) } if global != link_local => {

@@ -34,7 +34,7 @@ impl Announcer {
         let before = known.routed.as_deref();
         let decided = known.seen.as_ref().map(|seen| {
             let serving = merged(&known.slices);
-            announce::routes_on_node(&self.cluster, &seen.service, &serving, &self.node)
+            announce::bgp::on_node(&self.cluster, &seen.service, &serving, &self.node)
         });
         let (routed, routes) = match decided {
             Some((addresses, Ok(routes))) => {

@@ -143,7 +143,6 @@ mod tests {
         Announcement {
             addresses: vec![[192, 0, 2, last].into()],
             layer2: Err::<Layer2, _>(Refusal::NoAddress),
-            bgp: Ok([].into()),
             first: first.iter().map(|&name| name.into()).collect(),
             interfaces: Some(Interfaces::All),
         }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use protocol::l2::Interfaces;
 
 use super::cluster::{AdvertisedPool, Advertisement};
-use super::{Alive, Cluster, HEIRS, Layer2, Name, Nearest, Refusal};
+use super::{Alive, Announcement, Cluster, HEIRS, Layer2, Name, Nearest, Refusal};
 use crate::allocate::declares_sharing;
 use crate::elect::{Candidate, standing, succession};
 use crate::placement::Spreadable;
@@ -27,13 +27,6 @@ pub(super) struct Election<'a> {
 
 /// By the names of the nodes.
 pub(super) type OfNodes = Vec<(Name, Result<Layer2, Refusal>)>;
-
-/// How it ended for one node.
-pub(super) struct Elected {
-    pub(super) layer2: Result<Layer2, Refusal>,
-    pub(super) first: Vec<Name>,
-    pub(super) interfaces: Option<Interfaces>,
-}
 
 impl<'a> Election<'a> {
     pub(super) fn of(
@@ -66,7 +59,7 @@ impl<'a> Election<'a> {
         Election { leaders: &[], ..self }
     }
 
-    pub(super) fn on_node(&self, node: &str) -> Elected {
+    pub(super) fn on_node(&self, node: &str) -> Announcement {
         let (positions, candidates) = self.candidates();
         let position = self.cluster.position(node);
         let mine = position.and_then(|position| positions.binary_search(&position).ok());
@@ -83,7 +76,7 @@ impl<'a> Election<'a> {
                 None => self.refuse_stranger(node),
             }),
         };
-        Elected { layer2, first, interfaces }
+        Announcement { addresses: self.addresses.to_vec(), layer2, first, interfaces }
     }
 
     /// The first few of the order of succession.

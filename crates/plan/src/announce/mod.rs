@@ -25,8 +25,7 @@ pub use refusal::{Nearest, Refusal};
 use crate::placement::{Placement, Spreadable, Wishes};
 use crate::range::parse_address;
 use crate::snapshot::{Service, ServiceType, Serving};
-use bgp::Question;
-use layer2::{Elected, Election};
+use layer2::Election;
 
 /// The annotations of a Service that are looked at here.
 pub const READ_ANNOTATIONS: [&str; 2] = crate::allocate::SHARING_ANNOTATIONS;
@@ -43,7 +42,6 @@ pub struct Announcement {
     /// The addresses of the Service, in the order of its status. Empty if they are not to be looked at.
     pub addresses: Vec<IpAddr>,
     pub layer2: Result<Layer2, Refusal>,
-    pub bgp: bgp::Outcome,
     /// The first [`HEIRS`] of the order of succession: who answers, who takes over if that one fails, and if both do.
     pub first: Vec<Name>,
     /// Where this node would answer for all the addresses if it were its turn. `None` if it never is.
@@ -67,6 +65,12 @@ pub struct Everywhere {
     pub layer2: Vec<(Name, Result<Layer2, Refusal>)>,
 }
 
+impl Announcement {
+    fn refused(addresses: Vec<IpAddr>, refusal: Refusal) -> Announcement {
+        Announcement { addresses, layer2: Err(refusal), first: Vec::new(), interfaces: None }
+    }
+}
+
 impl Everywhere {
     /// Who answers by layer 2.
     pub fn owner(&self) -> Option<&Name> {
@@ -77,36 +81,15 @@ impl Everywhere {
 /// Cheap: called for a single Service on each of its changes. In one pass: whether this node answers, who would next, and
 /// how this node would.
 pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Announcement {
-    let nobody = |refusal| Elected { layer2: Err(refusal), first: Vec::new(), interfaces: None };
-    let (addresses, elected, bgp) = match addresses(cluster, service) {
-        Ok(addresses) => {
-            let election = Election::of(cluster, service, serving, &addresses);
-            let elected = election.map_or_else(nobody, |election| election.on_node(node));
-            let bgp = Question::of(cluster, service, serving, &addresses);
-            let bgp = bgp.and_then(|question| question.on_node(node));
-            (addresses, elected, bgp)
-        }
-        Err(refusal) => (Vec::new(), nobody(refusal.clone()), Err(bgp::common(refusal))),
-    };
-    let Elected { layer2, first, interfaces } = elected;
-    Announcement { addresses, layer2, bgp, first, interfaces }
-}
-
-/// The addresses of a Service, and what its node tells BGP peers of them: [`on_node`] without layer 2, which needs to know who is
-/// alive.
-pub fn routes_on_node(
-    cluster: &Cluster,
-    service: &Service,
-    serving: &Serving,
-    node: &str,
-) -> (Vec<IpAddr>, bgp::Outcome) {
     match addresses(cluster, service) {
         Ok(addresses) => {
-            let question = Question::of(cluster, service, serving, &addresses);
-            let outcome = question.and_then(|question| question.on_node(node));
-            (addresses, outcome)
+            let election = Election::of(cluster, service, serving, &addresses);
+            match election.map(|election| election.on_node(node)) {
+                Ok(announcement) => announcement,
+                Err(refusal) => Announcement::refused(addresses, refusal),
+            }
         }
-        Err(refusal) => (Vec::new(), Err(bgp::common(refusal))),
+        Err(refusal) => Announcement::refused(Vec::new(), refusal),
     }
 }
 

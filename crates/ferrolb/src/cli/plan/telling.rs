@@ -121,7 +121,7 @@ impl<'a, 'c> Telling<'a, 'c> {
         let nowhere = Serving::default();
         let outcome = match silent {
             Some(refusal) => Err(Arc::clone(refusal)),
-            None => bgp::on_node(self.cluster, service, serving.unwrap_or(&nowhere), &self.node),
+            None => bgp::on_node(self.cluster, service, serving.unwrap_or(&nowhere), &self.node).1,
         };
         let parsed = service.ingress.iter().filter_map(|it| parse_address(it.ip.as_deref()?));
         let addresses: Vec<IpAddr> = parsed.collect();

@@ -25,10 +25,21 @@ const GRACEFUL_SHUTDOWN: u32 = 0xffff_0000;
 /// What a node does about one Service, or why nothing. Shared by nodes that do the same.
 pub type Outcome = Result<Arc<[Advertised]>, Arc<Refusal>>;
 
-/// What one node tells of one Service, without a look at layer 2.
-pub fn on_node(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Outcome {
-    let addresses = super::addresses(cluster, service).map_err(common)?;
-    Question::of(cluster, service, serving, &addresses)?.on_node(node)
+/// The addresses of a Service, and what one node tells of them. Cheap, as [`announce::on_node`](super::on_node) is.
+pub fn on_node(
+    cluster: &Cluster,
+    service: &Service,
+    serving: &Serving,
+    node: &str,
+) -> (Vec<IpAddr>, Outcome) {
+    match super::addresses(cluster, service) {
+        Ok(addresses) => {
+            let question = Question::of(cluster, service, serving, &addresses);
+            let outcome = question.and_then(|question| question.on_node(node));
+            (addresses, outcome)
+        }
+        Err(refusal) => (Vec::new(), Err(common(refusal))),
+    }
 }
 
 /// The same for every node that is known or alive, by name. Whether their speakers are alive is not looked at.

@@ -87,7 +87,11 @@ fn line(it: &Advertised) -> String {
 
 /// The routes on each node, or the word of its refusal.
 fn told(cluster: &Cluster, service: &Service, serving: &Serving) -> [String; 2] {
-    BOTH.map(|node| said(&on_node(cluster, service, serving, node).bgp))
+    BOTH.map(|node| said(&decided(cluster, service, serving, node)))
+}
+
+fn decided(cluster: &Cluster, service: &Service, serving: &Serving, node: &str) -> Outcome {
+    crate::announce::bgp::on_node(cluster, service, serving, node).1
 }
 
 fn said(outcome: &Outcome) -> String {
@@ -98,7 +102,7 @@ fn said(outcome: &Outcome) -> String {
 }
 
 fn refusal(cluster: &Cluster, service: &Service, serving: &Serving) -> Refusal {
-    Refusal::clone(&on_node(cluster, service, serving, "iris1").bgp.unwrap_err())
+    Refusal::clone(&decided(cluster, service, serving, "iris1").unwrap_err())
 }
 
 #[test]
@@ -232,7 +236,7 @@ fn reasons_have_their_order_their_word_and_their_text() {
         "noLocalEndpoints",
         "no endpoint of the Service on this node can serve, and spec.externalTrafficPolicy is Local",
     );
-    let stranger = on_node(&plain(vec![bgp("a", &["iris9"])]), &web, &endpoint, "iris9").bgp.unwrap_err();
+    let stranger = decided(&plain(vec![bgp("a", &["iris9"])]), &web, &endpoint, "iris9").unwrap_err();
     expect(Refusal::clone(&stranger), "notOwner", "this node is not known");
 }
 
@@ -320,7 +324,7 @@ fn different_next_hops_need_different_routes() {
     let via = |last| RouteExtras { next_hop: Some([192, 0, 2, last].into()), ..RouteExtras::default() };
     let web = service(&["10.20.30.1"]);
     let two = |second: BgpAdvertisement| plain(vec![bgp("a", &BOTH).with(via(1)), second]);
-    let outcome = |second| on_node(&two(second), &web, &serving(&["iris1"]), "iris1").bgp;
+    let outcome = |second| decided(&two(second), &web, &serving(&["iris1"]), "iris1");
     let difference = Difference::NextHop;
     let conflict = Refusal::Conflict { first: "a".into(), second: "b".into(), difference };
     assert_eq!(outcome(bgp("b", &BOTH).with(via(2))), Err(Arc::new(conflict)));
@@ -384,7 +388,7 @@ fn a_route_has_only_so_many_communities() {
         ("for different peers", vec![many("a", 0, 40).to(&["x"]), many("b", 40, 40).to(&["y"])], None),
         ("of different lengths", vec![many("a", 0, 40).aggregated(24, 120), many("b", 40, 40)], None),
     ] {
-        let outcome = on_node(&plain(advertisements), &web, &serving(&["iris1"]), "iris1").bgp;
+        let outcome = decided(&plain(advertisements), &web, &serving(&["iris1"]), "iris1");
         let prefix = Prefix::new([10, 20, 30, 1].into(), 32).unwrap();
         let expected = count.map(|count| Refusal::TooManyCommunities { prefix, count });
         assert_eq!(outcome.err().as_deref(), expected.as_ref(), "{case}");
@@ -397,8 +401,9 @@ fn both_protocols_are_decided_by_themselves() {
     pool.bgp_advertisements = vec![Arc::new(bgp("a", &["iris1"]))];
     let cluster = cluster(vec![pool], BOTH.map(node).into(), Alive::These(set(&["iris2"])));
     let of = |node| {
-        let found = on_node(&cluster, &service(&["10.20.30.1"]), &serving(&["iris1"]), node);
-        (found.layer2.is_ok(), found.bgp.is_ok())
+        let (service, serving) = (service(&["10.20.30.1"]), serving(&["iris1"]));
+        let layer2 = on_node(&cluster, &service, &serving, node).layer2;
+        (layer2.is_ok(), decided(&cluster, &service, &serving, node).is_ok())
     };
     assert_eq!(BOTH.map(of), [(false, true), (true, false)]);
 }

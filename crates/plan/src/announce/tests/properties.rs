@@ -109,7 +109,8 @@ proptest! {
             prop_assert_eq!(&here.addresses, &all.addresses);
             prop_assert_eq!(&here.layer2, layer2, "{}", node);
             let bgp = bgp_everywhere.iter().find(|(name, _)| name == node).map(|(_, outcome)| outcome);
-            prop_assert_eq!(Some(&here.bgp), bgp, "{}", node);
+            let (addresses, told) = announce_bgp::on_node(&cluster, &service, &serving, node);
+            prop_assert_eq!((&addresses, Some(&told)), (&all.addresses, bgp), "{}", node);
         }
     }
 
